@@ -1,0 +1,73 @@
+#pragma once
+// Runs a planned graph on a device: records the commands once, replays them. The only file of graph/ that knows runtime/.
+// One thread at a time.
+#include <map>
+#include <memory>
+
+#include "graph/plan.h"
+#include "runtime/device.h"
+
+namespace vkfer {
+
+// What the device asks lowering to do: the measured profile for its type. Environment: VKFER_ENGINE=direct|subgroup|shared|coopmat.
+Target target_for(const DeviceInfo&);
+
+// Tensors that outlive a graph: parameters, running statistics, optimizer moments. Shared by executors on one device.
+class States {
+ public:
+  explicit States(Device& device) : device_(device) {}
+  bool has(const std::string& name) const { return entries_.count(name) != 0; }
+  Region region(const std::string& name, const TensorDesc&);   // created (zeros) on first use; another shape fails
+  const TensorDesc& desc(const std::string& name) const;
+  std::vector<std::string> names() const;                      // sorted
+  void write(const std::string& name, std::span<const float>); // device layout, converted to the stored type
+  std::vector<float> read(const std::string& name);
+  void write_bytes(const std::string& name, std::span<const std::byte>);
+  std::vector<std::byte> read_bytes(const std::string& name);
+  uint64_t version() const { return version_; }                // changes with every write and every run that updates a state
+  void touch() { ++version_; }
+  size_t bytes() const;
+
+ private:
+  struct Entry { TensorDesc desc; Region region; };
+  Device& device_;
+  std::map<std::string, Entry> entries_;
+  std::vector<std::unique_ptr<Buffer>> blocks_;
+  size_t block_used_ = 0;
+  uint64_t version_ = 1;
+};
+
+struct NodeTiming {
+  std::string label, op;
+  double milliseconds = 0;
+  Cost cost;
+};
+
+class Executor {
+ public:
+  Executor(Device&, Graph, Plan, States&);
+  ~Executor();
+  // Inputs: before run(). The element count must be the value's. u8 and i32 values take their own types.
+  void write(Value, std::span<const float>);
+  void write(Value, std::span<const int32_t>);
+  void write(Value, std::span<const uint8_t>);
+  // Outputs and inputs: after run().
+  void read(Value, std::span<float>);
+  void read(Value, std::span<int32_t>);
+  void read(Value, std::span<uint8_t>);
+  std::vector<float> read(Value);
+  float read_scalar(Value);
+  void run();                                  // blocks until the device is done
+  std::vector<NodeTiming> profile();           // runs once more with a timestamp after every node
+  const Graph& graph() const;
+  const Plan& plan() const;
+  // Tests: fill the arena with NaN and the guards with a pattern before run(); after it, the first value whose guard was hit, or "".
+  void poison();
+  std::string check_guards();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vkfer

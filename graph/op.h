@@ -1,0 +1,186 @@
+#pragma once
+// An op is one value, OpDef: everything that the graph, the planner, the executor and the tests need to know of it.
+// graph/ops/<family>.cpp holds its functions; the OpDef at the bottom is the table of contents. No code outside that
+// file may depend on which op a node is.
+#include <array>
+#include <cstring>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace vkfer {
+
+// ---- what a device can do, as plain data: lowering never sees Vulkan -------------------------------------------
+
+enum class Engine : uint8_t { direct, subgroup, shared, coopmat };
+const char* engine_name(Engine);
+Engine engine_from_name(std::string_view);
+
+struct Target {
+  Engine engine = Engine::subgroup;   // the fastest engine allowed; an op without it takes the next simpler one
+  uint32_t subgroup_size = 8;
+  uint32_t max_invocations = 128;     // per workgroup
+  uint32_t workgroup = 64;            // good size for an elementwise workgroup here
+  uint32_t vectors_per_invocation = 4;// elementwise: how many vec4 one invocation handles
+  uint32_t parallel_groups = 64;      // workgroups that fill the device: decides slices of reductions
+  uint32_t shared_memory_bytes = 16384;
+  size_t max_storage_range = size_t(128) << 20;
+  size_t storage_alignment = 256;
+  uint32_t max_groups = 65535;        // per dimension
+  bool texel = false;                 // load through texel buffers where a module offers it
+  std::string to_string() const;      // everything that changes a summation order; stored with checkpoints
+};
+
+// ---- launches as data ---------------------------------------------------------------------------------------------
+
+struct Binding {
+  enum class Kind : uint8_t { value, workspace } kind = Kind::value;
+  int id = -1;                        // value id, or index of the node's workspace
+  size_t offset = 0, bytes = 0;       // bytes 0: to the end
+};
+
+struct Dispatch {
+  std::string module;                 // "conv_gemm.f32"
+  std::vector<uint32_t> constants;    // specialization constants 0, 1, 2, ...; 0 is the workgroup size
+  std::vector<Binding> bindings;      // by binding number
+  std::vector<std::byte> push;
+  std::array<uint32_t, 3> groups{1, 1, 1};
+};
+
+struct Cost {
+  double flops = 0, bytes = 0;
+};
+
+struct Lowered {
+  std::vector<Dispatch> dispatches;   // in order; hazards between them are found by the executor
+  std::vector<size_t> workspaces;     // bytes; contents undefined at the node's start
+  Cost cost;
+};
+
+struct Slice {
+  int64_t first = 0, count = 0;
+};
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, const Node& node, const Target& target) : graph_(graph), node_(node), target(target) {}
+
+  const Attrs& attrs() const { return node_.attrs; }
+  const TensorDesc& in_desc(int i) const { return graph_.desc(node_.in[size_t(i)]); }
+  const TensorDesc& out_desc(int i) const { return graph_.desc(node_.out[size_t(i)]); }
+  int inputs() const { return int(node_.in.size()); }
+  int outputs() const { return int(node_.out.size()); }
+  const std::string& label() const { return node_.label; }
+
+  Binding in(int i) const { return {Binding::Kind::value, node_.in[size_t(i)].id, 0, in_desc(i).bytes()}; }
+  Binding out(int i) const { return {Binding::Kind::value, node_.out[size_t(i)].id, 0, out_desc(i).bytes()}; }
+  // Rows [first, first+count) along dimension 0.
+  Binding in(int i, Slice s) const { return sliced(in(i), in_desc(i), s); }
+  Binding out(int i, Slice s) const { return sliced(out(i), out_desc(i), s); }
+  Binding workspace(size_t bytes);    // scratch for this node only
+
+  // Cuts dimension 0 into the fewest slices whose every listed tensor stays within max_storage_range, each start on the
+  // storage alignment. Usually one slice. Fails, naming the node, when a single row is too big.
+  std::vector<Slice> batch_slices(const std::vector<TensorDesc>& tensors) const;
+  // The same over flat elements, for elementwise ops: starts are multiples of 4 elements and of the alignment.
+  std::vector<Slice> flat_slices(int64_t elements, size_t bytes_per_element) const;
+  static Binding flat(Binding b, DType, Slice elements);
+
+  std::string module(std::string_view stem, DType storage, bool may_use_texels = false) const;  // "stem.f16_texel"
+
+  template <class Push>
+  void dispatch(std::string module, std::vector<uint32_t> constants, std::vector<Binding> bindings, const Push& push,
+                std::array<uint32_t, 3> groups) {
+    std::vector<std::byte> bytes(sizeof(Push));
+    std::memcpy(bytes.data(), &push, sizeof(Push));
+    result.dispatches.push_back({std::move(module), std::move(constants), std::move(bindings), std::move(bytes), groups});
+  }
+  // `groups` workgroups as x*y within the device's count limit; shaders read linear_group() and test it against their count.
+  std::array<uint32_t, 3> linear_groups(uint64_t groups) const;
+
+ private:
+  Binding sliced(Binding, const TensorDesc&, Slice) const;
+  const Graph& graph_;
+  const Node& node_;
+
+ public:
+  const Target& target;
+  Lowered result;
+};
+
+// ---- gradients are ordinary nodes -----------------------------------------------------------------------------------
+
+class Gradient {
+ public:
+  Gradient(Graph& g, int node, std::vector<Value> out_grads, std::vector<bool> wanted)
+      : graph(g), node_(g.nodes()[size_t(node)]), out_grads_(std::move(out_grads)), wanted_(std::move(wanted)), result(node_.in.size()) {}
+
+  Graph& graph;
+  const Attrs& attrs() const { return node_.attrs; }
+  Value in(int i) const { return node_.in[size_t(i)]; }
+  Value out(int i) const { return node_.out[size_t(i)]; }
+  int inputs() const { return int(node_.in.size()); }
+  Value grad(int i = 0) const { return out_grads_[size_t(i)]; }   // d loss / d out(i); invalid when nothing depends on it
+  bool wants(int i) const { return wanted_[size_t(i)]; }
+  void set(int i, Value v) { result[size_t(i)] = v; }
+  // The label is the forward node's plus "/" and the suffix.
+  std::vector<Value> add(const OpDef& op, Attrs attrs, std::vector<Value> in, std::string_view suffix);
+
+ private:
+  Node node_;                         // a copy: adding nodes moves the graph's own
+  std::vector<Value> out_grads_;
+  std::vector<bool> wanted_;
+
+ public:
+  std::vector<Value> result;          // per input
+};
+
+// ---- tests as data ------------------------------------------------------------------------------------------------
+
+// How the tests fill an input.
+struct Fill {
+  enum class Kind : uint8_t { real, index, values } kind = Kind::real;
+  double lo = -1, hi = 1;             // real: uniform range (integer rows use small integers instead); index: integers lo..hi
+  std::vector<double> values;         // values: exactly these, repeated
+  static Fill real(double lo = -1, double hi = 1) { return {Kind::real, lo, hi, {}}; }
+  static Fill index(double lo, double hi) { return {Kind::index, lo, hi, {}}; }   // not differentiated
+  static Fill fixed(std::vector<double> v) { return {Kind::values, 0, 0, std::move(v)}; }   // not differentiated
+};
+
+struct Case {
+  std::vector<TensorDesc> in;
+  Attrs attrs = {};
+  std::vector<Fill> fill = {};        // empty: real(-1, 1) for all
+};
+
+// ---- the op -------------------------------------------------------------------------------------------------------
+
+struct OpDef {
+  std::string_view name;
+  // Output descriptors; fails through fail("op", "'label': ...") when the inputs do not fit.
+  std::vector<TensorDesc> (*shape)(const Attrs&, std::span<const TensorDesc> in, std::string_view label);
+  // The definition: double, plain loops, no cleverness. `out` has its shapes already, zero-filled.
+  void (*reference)(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out);
+  // Adds nodes for the gradients of the wanted inputs; null: not differentiable.
+  void (*grad)(Gradient&) = nullptr;
+  void (*lower)(Lowering&) = nullptr;
+  Cost (*cost)(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) = nullptr;  // null: bytes moved, one FLOP an element
+  std::vector<Case> (*cases)() = nullptr;
+  // Output i may be written over the storage of input j: {i, j}.
+  std::vector<std::pair<int, int>> in_place = {};
+  // Integers in, integers out: the shader must equal the reference bit for bit on small integers.
+  bool exact_on_integers = false;
+  // On reals: ||shader - reference|| <= error * ||reference|| in the 2-norm, per output, f32 storage.
+  double error = 1e-5;
+  // f16 storage is supported and tested (with max(error, 2e-3)).
+  bool half = false;
+};
+
+const OpDef* find_op(std::string_view name);
+std::span<const OpDef* const> all_ops();   // graph/ops/ops.cpp: the explicit list
+
+}  // namespace vkfer
