@@ -1,0 +1,80 @@
+#pragma once
+// Every op, with its inputs, outputs and attributes. Shapes are [n,h,w,c]; "storage" means f32 or f16, the rest is f32.
+// `activation` is one of none, relu, relu6, silu, sigmoid, hardswish (the epilogue of several ops).
+#include "graph/op.h"
+
+namespace vkfer::ops {
+
+// ---- conv.cpp ---------------------------------------------------------------------------------------------------
+// conv2d(x [n,h,w,ci], filter [r,s,ci/groups,co] (, bias [co]) (, residual like y)) -> y [n,oh,ow,co]
+//   stride = {y,x} (1,1); pad = {top,left,bottom,right} (0); dilation = {y,x} (1,1); groups (1);
+//   bias = 0|1, residual = 0|1 say which optional inputs follow, in this order; y = activation(conv + bias + residual)
+extern const OpDef conv2d, conv2d_grad_input, conv2d_grad_filter;
+// depthwise: conv2d with groups == ci and co == ci takes its own kernels (depthwise.cpp), under the same op.
+// transpose_filter(filter [r,s,ci,co]) -> [r,s,co,ci]
+extern const OpDef transpose_filter;
+// linear(x [n,k], weight [k,m] (, bias [m])) -> [n,m]     bias = 0|1, activation
+extern const OpDef linear, linear_grad_input, linear_grad_weight;
+// channel_sum(x [...,c]) -> [c]: gradients of biases
+extern const OpDef channel_sum;
+
+// ---- batch_norm.cpp ------------------------------------------------------------------------------------------------
+// batch_norm(x, gamma [c], beta [c], running_mean [c], running_var [c] (, residual like x))
+//   -> y, mean [c], invstd [c], new_running_mean [c], new_running_var [c]    training: batch statistics
+//   eps (1e-5), momentum (0.1: new = (1-momentum)*old + momentum*batch; the variance unbiased, as torch), activation, residual = 0|1
+//   y = activation(gamma * (x-mean)*invstd + beta + residual)
+extern const OpDef batch_norm, batch_norm_grad;
+// batch_norm_eval(x, gamma, beta, running_mean, running_var (, residual)) -> y: running statistics (evaluation, frozen layers)
+extern const OpDef batch_norm_eval, batch_norm_eval_grad;
+// fold_filter(filter [r,s,ci,co], gamma, running_var) -> filter * gamma / sqrt(var + eps);   eps
+// fold_bias(gamma, beta, running_mean, running_var (, bias)) -> beta + (bias - mean) * gamma / sqrt(var + eps);  eps, bias = 0|1
+extern const OpDef fold_filter, fold_bias;
+
+// ---- elementwise.cpp --------------------------------------------------------------------------------------------
+extern const OpDef relu, relu6, silu, sigmoid, hardswish;           // (x) -> y
+extern const OpDef activation_grad;                                 // (x, dy) -> dx; attr function = relu|...
+extern const OpDef add;                                             // (a, b) same shape
+extern const OpDef mul;                                             // (a [n,h,w,c], b same or [n,1,1,c])
+extern const OpDef mul_grad_scale;                                  // (a, dy) -> [n,1,1,c] sums over h,w
+extern const OpDef scale;                                           // (x) -> factor * x; attr factor
+extern const OpDef cast;                                            // (x) -> same shape; attr to = f32|f16
+// dropout(x, step i32 [4] = {seed low, seed high, step low, step high}) -> y; attrs p, salt (a number unique to the layer).
+// Philox4x32-10, counter = {element/4, salt, step low, step high}, key = seed: replay and resume agree. Kept elements are scaled by 1/(1-p).
+extern const OpDef dropout;
+// flatten(x [n,h,w,c]) -> [n,h*w*c];  reshape(x) -> attr shape
+extern const OpDef flatten, reshape;
+
+// ---- pool.cpp -----------------------------------------------------------------------------------------------------
+// max_pool / avg_pool(x) -> y; kernel={y,x}, stride={y,x}, pad={t,l,b,r}, ceil_mode 0|1, avg: count_include_pad 0|1 (1)
+extern const OpDef max_pool, max_pool_grad, avg_pool, avg_pool_grad;
+extern const OpDef global_avg_pool, global_avg_pool_grad;           // (x [n,h,w,c]) -> [n,c]
+extern const OpDef global_max_pool, global_max_pool_grad;
+
+// ---- loss.cpp -----------------------------------------------------------------------------------------------------
+// softmax_cross_entropy(logits [n,k], labels i32 [n], class_weights [k]) -> loss [1], probabilities [n,k], row_loss [n]
+//   label_smoothing (0), focal_gamma (0); rows with label < 0 are ignored; loss = sum(w_i l_i) / sum(w_i) as torch's weighted mean
+//   (0 when every row is ignored)
+extern const OpDef softmax_cross_entropy, softmax_cross_entropy_grad;
+extern const OpDef softmax;                                         // (x [n,k]) -> [n,k], no gradient: inference
+// mse(prediction [n,k], target [n,k], mask [n,k]) -> loss [1] = sum(mask*(p-t)^2)/max(sum(mask),1)
+extern const OpDef mse, mse_grad;
+// classification_sums(probabilities [n,k], labels i32 [n], row_loss [n], old [k*k+2]) -> new [k*k+2]: += confusion[true][predicted]
+// (row-major), then the number of labelled rows, then the sum of their row_loss. Written in place over a state. Ties: lowest class.
+extern const OpDef classification_sums;
+
+// ---- optimizer.cpp ------------------------------------------------------------------------------------------------
+// hyper f32 [8] = {learning rate, momentum | beta1, beta2, eps, weight decay, 1/(1-beta1^t), 1/(1-beta2^t) , 0}, written each step
+// sgd(param, grad, velocity, hyper) -> new param, new velocity; attr nesterov; coupled L2; velocity = momentum*velocity + grad (torch: first step
+//   velocity = grad, the same as starting from zero)
+// adam(param, grad, m, v, hyper) -> new param, new m, new v; attr decoupled 0|1 (AdamW), epsilon = torch (outside sqrt(v_hat)) | keras
+extern const OpDef sgd, adam;
+
+// ---- image.cpp ----------------------------------------------------------------------------------------------------
+// normalize(pixels u8 [n,s,s,c0], augment i32 [n,4] = {flip, dy, dx, 0}) -> [n,s,s,channels]: shifted by (dy,dx) with zero (black) fill, flipped,
+//   gray replicated (or colour averaged to gray when channels = 1 and c0 = 3: ITU-R 601 weights), then (pixel*scale - mean[c]) / std[c];  attrs channels, scale (1/255), mean, std (lists)
+extern const OpDef normalize;
+// resample(bytes u8 [capacity], table i32 [n,8] = {byte offset, height, width, channels, y0, x0, crop height, crop width}) -> u8 [n,s,s,channels]:
+//   triangle filter with antialiasing (as PIL's BILINEAR resize), rounded to u8; attrs size, channels
+extern const OpDef resample;
+
+}  // namespace vkfer::ops
