@@ -1,0 +1,83 @@
+#pragma once
+// The models by name. A model is a function that adds its nodes and states to a graph; everything else about it is data.
+//
+//   const ModelInfo& model = find_model("mobilenetv2");
+//   Graph g;
+//   Value images = g.input("images", {{8, 48, 48, 3}, DType::f32});
+//   Value step = g.input("step", {{4}, DType::i32});
+//   BuiltModel net = model.build(g, images, step, {.size = 48, .classes = 7, .training = true, .batch = 8});
+//   g.output(net.logits, "logits");
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace vkfer {
+
+// The input a network expects: (pixel * scale - mean[c]) / std[c], pixel in 0..255, channels R, G, B.
+struct Preprocessing {
+  std::string name;             // "imagenet", "half"
+  double scale = 1.0 / 255;
+  std::vector<double> mean, std;  // one per channel of three
+  // For one channel the mean over the three serves.
+  Preprocessing for_channels(int channels) const;
+};
+Preprocessing preprocessing_from_name(std::string_view name);  // imagenet, half, unit; fails naming them
+
+struct ModelOptions {
+  int size = 48;                   // input height and width
+  int channels = 3;
+  int classes = 7;
+  bool training = false;           // batch statistics and dropout
+  double dropout = -1;             // -1: the model's own
+  bool frozen_batch_norm = false;  // while training: running statistics, and they stay as they are
+  DType storage = DType::f32;      // of activations; parameters and logits are f32
+  int batch = 1;
+};
+
+struct BuiltModel {
+  Value images;                    // as given: [n,s,s,channels], already preprocessed
+  Value logits;                    // [n,classes] f32
+  Value step;                      // as given, when a dropout uses it; else invalid
+  std::string feature_label;       // label of the node whose output is the penultimate feature vector [n,k]
+};
+
+struct ModelInfo {
+  std::string name;
+  std::vector<std::string> aliases;
+  std::string title;               // one line for people: paper and variant
+  int default_size = 224;
+  int smallest_size = 8;
+  double default_dropout = 0;
+  Preprocessing preprocessing;
+  std::string classifier;          // name of the last linear layer: "<classifier>.weight", "<classifier>.bias"
+  std::vector<std::string> head;   // name prefixes of what stays trainable when the backbone is frozen
+  // `step` is i32 [4] (see ops::dropout); it may be invalid when options.training is false or the dropout is 0.
+  BuiltModel (*build)(Graph&, Value images, Value step, const ModelOptions&) = nullptr;
+
+  bool in_head(std::string_view state_name) const;
+};
+
+// By name or alias. Unknown: an Error that lists the names and the nearest one.
+const ModelInfo& find_model(std::string_view name);
+std::span<const ModelInfo* const> all_models();
+
+// Builds `model` after checking the options against it (sizes, classes, shapes): the way in for tools.
+BuiltModel build_model(const ModelInfo& model, Graph&, Value images, Value step, const ModelOptions&);
+
+struct ModelSummary {
+  int64_t parameters = 0;               // running statistics not counted
+  int64_t trainable = 0;
+  int64_t trainable_frozen_backbone = 0;
+  int64_t macs = 0;                     // of convolutions and linear layers, one image forward
+  int64_t bytes = 0;                    // of all parameters and running statistics as f32
+  int nodes = 0;                        // of the unfused inference graph
+};
+ModelSummary summarise(const ModelInfo&, const ModelOptions&);
+
+// The candidate with the fewest edits from `wanted`; "" when none is near.
+std::string nearest_name(std::string_view wanted, std::span<const std::string> candidates);
+
+}  // namespace vkfer
