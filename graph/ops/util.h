@@ -1,0 +1,110 @@
+#pragma once
+// Small helpers shared by the op families: input checks that name the node, common shape functions, lowering of flat ops.
+#include <algorithm>
+#include <cstddef>
+
+#include "graph/op.h"
+#include "runtime/error.h"
+
+namespace vkfer::ops {
+
+// Checks of a node's inputs inside OpDef::shape. Every failure names the op, the node and the input.
+//   InputCheck check("max_pool", label, in);
+//   check.count(1);  check.rank(0, "x", 4);  check.same_shape(1, "dy", 0, "x");
+class InputCheck {
+ public:
+  InputCheck(std::string_view op, std::string_view label, std::span<const TensorDesc> in) : op_(op), label_(label), in_(in) {}
+
+  void count(size_t expected) const { count(expected, expected); }
+  void count(size_t least, size_t most) const {
+    if (in_.size() < least || in_.size() > most)
+      fail(op_, "'{}': got {} inputs, expected {}. Fix: give the op the inputs that graph/ops/ops.h lists.", label_, in_.size(),
+           least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most));
+  }
+  void rank(size_t i, std::string_view name, int expected) const {
+    if (in_[i].shape.rank() != expected)
+      fail(op_, "'{}': {} has rank {} ({}), expected {}. Fix: flatten or reshape it first.", label_, name, in_[i].shape.rank(),
+           in_[i].to_string(), expected);
+  }
+  void shape(size_t i, std::string_view name, const Shape& expected) const {
+    if (in_[i].shape != expected)
+      fail(op_, "'{}': {} is {}, expected {}. Fix: check the layers that feed it.", label_, name, in_[i].to_string(), expected.to_string());
+  }
+  void same_shape(size_t i, std::string_view name, size_t as, std::string_view as_name) const {
+    if (in_[i].shape != in_[as].shape)
+      fail(op_, "'{}': {} is {}, expected the shape of {}: {}. Fix: check the layers that feed it.", label_, name, in_[i].to_string(),
+           as_name, in_[as].to_string());
+  }
+  void same_type(size_t i, std::string_view name, size_t as, std::string_view as_name) const {
+    if (in_[i].dtype != in_[as].dtype)
+      fail(op_, "'{}': {} is stored as {}, expected {} as {}. Fix: insert a cast.", label_, name, dtype_name(in_[i].dtype),
+           dtype_name(in_[as].dtype), as_name);
+  }
+  void dtype(size_t i, std::string_view name, DType expected) const {
+    if (in_[i].dtype != expected)
+      fail(op_, "'{}': {} is stored as {}, expected {}. Fix: insert a cast.", label_, name, dtype_name(in_[i].dtype),
+           dtype_name(expected));
+  }
+  // f32 or f16: what activations are stored as.
+  void storage(size_t i, std::string_view name) const {
+    if (in_[i].dtype != DType::f32 && in_[i].dtype != DType::f16)
+      fail(op_, "'{}': {} is stored as {}, expected f32 or f16. Fix: insert a cast.", label_, name, dtype_name(in_[i].dtype));
+  }
+  void not_empty(size_t i, std::string_view name) const {
+    if (in_[i].elements() <= 0) fail(op_, "'{}': {} is empty ({}). Fix: every size must be at least 1.", label_, name, in_[i].to_string());
+  }
+  // Inputs that must be alike: f32 or f16, of one shape and one storage type.
+  void alike(std::initializer_list<std::string_view> names) const {
+    count(names.size());
+    size_t i = 0;
+    for (auto name : names) {
+      if (i == 0) storage(0, name), not_empty(0, name);
+      else same_shape(i, name, 0, *names.begin()), same_type(i, name, 0, *names.begin());
+      ++i;
+    }
+  }
+  template <class... Args>
+  void require(bool condition, fmt::format_string<Args...> format, Args&&... args) const {
+    if (!condition) fail(op_, "'{}': {}", label_, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+ private:
+  std::string_view op_, label_;
+  std::span<const TensorDesc> in_;
+};
+
+// A string as a template argument, so that shared shape functions name their op: .shape = same_shape<"relu">
+template <size_t N>
+struct OpName {
+  char text[N];
+  constexpr OpName(const char (&s)[N]) { std::copy_n(s, N, text); }
+};
+
+// (x) -> like x
+template <OpName kOp>
+std::vector<TensorDesc> same_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck(kOp.text, label, in).alike({"x"});
+  return {in[0]};
+}
+
+inline int64_t divide_round_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Bytes that move and `flops_per_element` for every element of the first output.
+template <int kFlopsPerElement>
+Cost elementwise_cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
+  Cost cost{double(kFlopsPerElement) * double(out[0].elements()), 0};
+  for (const auto& t : in) cost.bytes += double(t.bytes());
+  for (const auto& t : out) cost.bytes += double(t.bytes());
+  return cost;
+}
+
+// Workgroups of a launch in which every invocation handles vectors_per_invocation of `units` work items.
+inline std::array<uint32_t, 3> groups_for(const Lowering& l, int64_t units) {
+  return l.linear_groups(uint64_t(divide_round_up(units, int64_t(l.target.workgroup) * l.target.vectors_per_invocation)));
+}
+// The same with one work item an invocation.
+inline std::array<uint32_t, 3> groups_for_single(const Lowering& l, int64_t items) {
+  return l.linear_groups(uint64_t(divide_round_up(items, int64_t(l.target.workgroup))));
+}
+
+}  // namespace vkfer::ops
