@@ -96,14 +96,16 @@ std::string choose() {
   const int ours = headers_version(manifest), systems = system_headers_version();
   if (systems >= ours) return "the system's drivers: its Mesa is as new as the private lavapipe";
 
-  const std::string name = fmt::format("private lavapipe, Mesa {}, in {}", printable_line(folder / "version"), folder.string());
+  const std::string version = printable_line(folder / "version");
+  const std::string name = fmt::format("private lavapipe, Mesa {}, in {}", version, folder.string());
   if (const std::string node = gpu_device_node(); !node.empty()) {
     setenv("VK_ADD_DRIVER_FILES", manifest.c_str(), 0);
     return fmt::format("the system's drivers beside the {}: {} may be a GPU", name, node);
   }
   setenv("VK_DRIVER_FILES", manifest.c_str(), 0);
   setenv("VK_ICD_FILENAMES", manifest.c_str(), 0);  // its name in loaders before 1.3.207
-  return fmt::format("{}: no GPU here, and {}", name, systems ? "the system's lavapipe is older" : "the system has no lavapipe");
+  const char* systems_own = systems ? "the system's lavapipe is older" : "the system has no lavapipe";
+  return fmt::format("{}: no GPU here, and {}", name, systems_own);
 }
 
 }  // namespace

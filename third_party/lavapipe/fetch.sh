@@ -22,12 +22,15 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -r $keyring ] || die "no $keyring (package debian-archive-keyring)"
 
 # The mirror this machine's apt already uses, or Debian's own.
-mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed 's#/*$##' | grep -m1 '/debian$' || true)}
-mirror=${mirror:-http://deb.debian.org/debian}
+# shellcheck disable=SC2016
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
+  sed 's#/*$##' | grep -m1 '/debian$' || echo http://deb.debian.org/debian)}
 
 # apt with lists and caches of its own: the system's sources, lists and packages are neither read nor touched.
 work=$(mktemp -d "${TMPDIR:-/tmp}/vkfer-lavapipe.XXXXXX")
-trap 'rm -rf "$work" "$dir.new"' EXIT
+mkdir -p "$(dirname "$dir")"
+new=$(mktemp -d "$dir.XXXXXX")
+trap 'rm -rf "$work" "$new"' EXIT
 mkdir -p "$work"/{lists/partial,cache/archives/partial,empty,state,debs,unpacked}
 : > "$work/status"
 printf "deb [arch=amd64 signed-by=$keyring] $mirror %s main\n" trixie-backports bookworm > "$work/sources.list"
@@ -45,8 +48,9 @@ export APT_CONFIG=$work/apt.conf DEBIAN_FRONTEND=noninteractive
 # One time limit over both downloads, so that a machine without a network goes on soon.
 deadline=$((SECONDS + ${SECONDS_LIMIT:-240}))
 limited() { timeout $((deadline > SECONDS ? deadline - SECONDS : 1)) "$@" > "$work/log" 2>&1; }
+reason() { grep -m1 '^E: ' "$work/log" || echo "no answer within ${SECONDS_LIMIT:-240} s"; }
 
-limited apt-get update -qq -o APT::Update::Error-Mode=any || die "cannot read $mirror ($(tail -n1 "$work/log"))"
+limited apt-get update -qq -o APT::Update::Error-Mode=any || die "cannot read $mirror: $(reason)"
 version=$MESA
 if ! apt-cache madison mesa-vulkan-drivers | grep -qF " $MESA "; then
   version=$(apt-cache madison mesa-vulkan-drivers | awk '/trixie-backports/ { print $3; exit }')
@@ -54,23 +58,24 @@ if ! apt-cache madison mesa-vulkan-drivers | grep -qF " $MESA "; then
   say "Mesa $MESA has left the archive, taking $version"
 fi
 (cd "$work/debs" && limited apt-get download "mesa-vulkan-drivers=$version" libllvm19/bookworm) ||
-  die "download failed ($(tail -n1 "$work/log"))"
+  die "download failed: $(reason)"
 for deb in "$work"/debs/*.deb; do dpkg -x "$deb" "$work/unpacked"; done
 
-# DIR is complete or absent: it is put together beside its place and moved there.
+# DIR is complete or absent: it is put together in a folder beside it, which then takes its name.
 usr=$work/unpacked/usr
-rm -rf "$dir.new"
-mkdir -p "$dir.new"
-cp -L "$usr/lib/x86_64-linux-gnu/"{libvulkan_lvp.so,$LLVM} "$dir.new/"
-for package in mesa-vulkan-drivers libllvm19; do cp -L "$usr/share/doc/$package/copyright" "$dir.new/$package.copyright"; done
-chmod u+w "$dir.new"/*
-perl "$here/rebind.pl" "$dir.new/libvulkan_lvp.so"
-if missing=$(LC_ALL=C ldd -r "$dir.new/libvulkan_lvp.so" 2>&1 | grep -E 'not found|undefined symbol'); then
-  die "Mesa $version does not run on this system:" $missing
+cp -L "$usr/lib/x86_64-linux-gnu/"{libvulkan_lvp.so,$LLVM} "$new/"
+for package in mesa-vulkan-drivers libllvm19; do
+  cp -L "$usr/share/doc/$package/copyright" "$new/$package.copyright"
+done
+chmod u+w "$new"/*
+perl "$here/rebind.pl" "$new/libvulkan_lvp.so"
+if missing=$(LC_ALL=C ldd -r "$new/libvulkan_lvp.so" 2>&1 | grep -E 'not found|undefined symbol'); then
+  die "Mesa $version does not run on this system: ${missing//[$'\n\t']/ }"
 fi
-sed 's#"[^"]*libvulkan_lvp.so"#"./libvulkan_lvp.so"#' "$usr"/share/vulkan/icd.d/lvp_icd*.json > "$dir.new/lvp_icd.json"
-echo "$version" > "$dir.new/version"
-echo "$MESA" > "$dir.new/requested"
+sed 's#"[^"]*libvulkan_lvp.so"#"./libvulkan_lvp.so"#' "$usr"/share/vulkan/icd.d/lvp_icd*.json > "$new/lvp_icd.json"
+echo "$version" > "$new/version"
+echo "$MESA" > "$new/requested"
+chmod 755 "$new"
 rm -rf "$dir"
-mv "$dir.new" "$dir"
+mv -T "$new" "$dir"
 say "Mesa $version is in $dir ($(du -sm "$dir" | cut -f1) MB)"
