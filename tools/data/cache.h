@@ -21,7 +21,7 @@ struct CacheOptions {
   int channels = 0;                         // 1 or 3; 0: 3 if any image is in colour, else 1
   int threads = 0;                          // 0: one per core
   size_t memory_bytes = size_t{2} << 30;    // a larger split is not kept but decoded per batch
-  size_t chunk = 64;                        // images handed to resize at once
+  size_t chunk = 64;                        // at most so many images are handed to resize at once
   bool skip_bad = false;                    // leave out images that do not decode, and count them
   Resize resize;                            // may be empty where every image already is [size, size]
   std::function<void(size_t done, size_t total)> progress;  // may be empty
@@ -49,8 +49,7 @@ class DecodedCache {
  private:
   friend class BatchLoader;
   void fill();
-  void append(std::vector<Image> images);
-  void widen_to_colour();
+  void widen_to_colour(size_t images);
 
   const Dataset* dataset_;
   std::vector<size_t> indices_;
@@ -69,7 +68,8 @@ class BatchLoader {
   ~BatchLoader();
 
   size_t batches() const { return batches_.size(); }
-  // Fills `positions` and `pixels` with the next batch; false after the last. Throws what decoding threw.
+  // Fills `positions` and `pixels` with the next batch; false after the last. Throws what decoding threw. An image that
+  // skip_bad leaves out while decoding per batch becomes kPadding.
   bool next(std::vector<int64_t>& positions, std::vector<uint8_t>& pixels);
 
  private:

@@ -22,9 +22,8 @@ class Sampler {
   Sampler(size_t count, const SamplerOptions& options);  // throws when drop_last would leave no batch
 
   size_t batches() const;
-  std::vector<uint32_t> order(uint32_t epoch) const;                          // a permutation of 0..count-1
-  std::vector<std::vector<int64_t>> epoch(uint32_t epoch) const;              // all batches
-  static std::vector<std::vector<int64_t>> batched(const std::vector<uint32_t>& order, const SamplerOptions& options);
+  std::vector<uint32_t> order(uint32_t epoch) const;              // a permutation of 0..count-1
+  std::vector<std::vector<int64_t>> epoch(uint32_t epoch) const;  // all batches: [batches()][options.batch]
 
  private:
   size_t count_;

@@ -1,0 +1,61 @@
+// JPEG through libjpeg-turbo's TurboJPEG interface: https://libjpeg-turbo.org/Documentation/Documentation
+#include <turbojpeg.h>
+
+#include <memory>
+
+#include "runtime/error.h"
+#include "tools/data/codecs.h"
+
+namespace vkfer {
+namespace {
+
+using Decompressor = std::unique_ptr<void, int (*)(tjhandle)>;
+
+// Stop on the first warning (premature end, corrupt data, extraneous bytes), bound the scans of a progressive file
+// (a few kilobytes can ask for minutes of work), and use the exact integer transform so that results do not depend
+// on the processor.
+constexpr int kFlags = TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS | TJFLAG_ACCURATEDCT;
+
+[[noreturn]] void fail_jpeg(tjhandle handle, std::string_view name) {
+  fail("jpeg", "'{}': {}. Fix: replace or remove the file; --skip-bad leaves such files out", name,
+       tjGetErrorStr2(handle));
+}
+
+// Adobe stores CMYK inverted, and every CMYK JPEG seen in practice is Adobe's: R = C K / 255 in stored values.
+std::vector<uint8_t> cmyk_to_rgb(const std::vector<uint8_t>& cmyk) {
+  std::vector<uint8_t> rgb(cmyk.size() / 4 * 3);
+  for (size_t i = 0; i < cmyk.size() / 4; ++i)
+    for (size_t c = 0; c < 3; ++c)
+      rgb[i * 3 + c] = static_cast<uint8_t>((cmyk[i * 4 + c] * cmyk[i * 4 + 3] + 127) / 255);
+  return rgb;
+}
+
+}  // namespace
+
+Image decode_jpeg(std::span<const std::byte> bytes, std::string_view name) {
+  // One decompressor per thread: creating one costs more than decoding a 48x48 face.
+  thread_local Decompressor decompressor(tjInitDecompress(), &tjDestroy);
+  if (!decompressor) fail("jpeg", "libjpeg-turbo cannot start: {}", tjGetErrorStr2(nullptr));
+  tjhandle handle = decompressor.get();
+  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+  const auto size = static_cast<unsigned long>(bytes.size());
+  int width = 0, height = 0, subsampling = 0, colorspace = -1;
+  // It also refuses subsamplings it has no name for, which it decodes well: then the size is there nevertheless.
+  const int status = tjDecompressHeader3(handle, data, size, &width, &height, &subsampling, &colorspace);
+  if (status != 0 && (width <= 0 || colorspace < 0)) fail_jpeg(handle, name);
+  check_image_size(width, height, name);
+
+  const bool cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
+  const int format = cmyk ? TJPF_CMYK : colorspace == TJCS_GRAY ? TJPF_GRAY : TJPF_RGB;
+  Image image{height, width, tjPixelSize[format], {}};
+  image.pixels.resize(static_cast<size_t>(width) * static_cast<size_t>(height) * static_cast<size_t>(image.channels));
+  if (tjDecompress2(handle, data, size, image.pixels.data(), width, 0, height, format, kFlags) != 0)
+    fail_jpeg(handle, name);
+  if (cmyk) {
+    image.pixels = cmyk_to_rgb(image.pixels);
+    image.channels = 3;
+  }
+  return image;
+}
+
+}  // namespace vkfer
