@@ -1,0 +1,132 @@
+#include "runtime/instance.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <tuple>
+
+#include "runtime/driver_choice.h"
+#include "runtime/quirks.h"
+
+namespace vkfer {
+
+static constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
+
+static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT, VkDebugUtilsMessageTypeFlagsEXT,
+                                                 const VkDebugUtilsMessengerCallbackDataEXT* data, void* user) {
+  static_cast<Instance*>(user)->add_message(data->pMessage ? data->pMessage : "(no text)");
+  return VK_FALSE;
+}
+
+static bool has_validation_layer() {
+  uint32_t count = 0;
+  vkEnumerateInstanceLayerProperties(&count, nullptr);
+  std::vector<VkLayerProperties> layers(count);
+  vkEnumerateInstanceLayerProperties(&count, layers.data());
+  return std::ranges::any_of(layers, [](auto& layer) { return !std::strcmp(layer.layerName, kValidationLayer); });
+}
+
+static bool has_instance_extension(const char* name) {
+  uint32_t count = 0;
+  vkEnumerateInstanceExtensionProperties(nullptr, &count, nullptr);
+  std::vector<VkExtensionProperties> all(count);
+  vkEnumerateInstanceExtensionProperties(nullptr, &count, all.data());
+  return std::ranges::any_of(all, [&](auto& each) { return !std::strcmp(each.extensionName, name); });
+}
+
+// volk's pointers are globals; devices may be opened from several threads.
+static std::mutex& loader_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+Instance::Instance(bool validation, bool sync_validation) {
+  std::lock_guard lock(loader_mutex());
+  choose_driver();  // before the loader looks for drivers
+  if (volkInitialize() != VK_SUCCESS)
+    fail_device("vulkan", "got no Vulkan loader, expected libvulkan.so.1. Fix: install libvulkan1 and a driver, "
+                          "for example mesa-vulkan-drivers");
+  std::vector<const char*> layers, extensions;
+  VkInstanceCreateFlags flags = 0;
+  if (has_instance_extension("VK_KHR_portability_enumeration")) {  // drivers on top of Metal hide behind this
+    extensions.push_back("VK_KHR_portability_enumeration");
+    flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
+  }
+  VkDebugUtilsMessengerCreateInfoEXT messenger{VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT};
+  messenger.messageSeverity =
+      VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
+  messenger.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT;
+  messenger.pfnUserCallback = on_message;
+  messenger.pUserData = this;
+  VkValidationFeatureEnableEXT enable = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+  VkValidationFeaturesEXT features{VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT, &messenger, sync_validation, &enable};
+  if (validation) {
+    if (!has_validation_layer())
+      fail_device("vulkan", "validation was asked for, but there is no {}. Fix: install vulkan-validationlayers",
+                  kValidationLayer);
+    layers.push_back(kValidationLayer);
+    extensions.push_back(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
+  }
+  uint32_t loader = volkGetInstanceVersion();
+  VkApplicationInfo application{VK_STRUCTURE_TYPE_APPLICATION_INFO};
+  application.pApplicationName = "vkfer";
+  application.apiVersion = std::clamp<uint32_t>(loader, VK_API_VERSION_1_2, VK_API_VERSION_1_3);
+  VkInstanceCreateInfo info{VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO};
+  info.pNext = validation ? &features : nullptr;
+  info.flags = flags;
+  info.pApplicationInfo = &application;
+  info.enabledLayerCount = uint32_t(layers.size());
+  info.ppEnabledLayerNames = layers.data();
+  info.enabledExtensionCount = uint32_t(extensions.size());
+  info.ppEnabledExtensionNames = extensions.data();
+  check_vulkan(vkCreateInstance(&info, nullptr, &handle_), "vulkan", "creating an instance");
+  volkLoadInstanceOnly(handle_);
+  if (validation)
+    check_vulkan(vkCreateDebugUtilsMessengerEXT(handle_, &messenger, nullptr, &messenger_), "vulkan",
+                 "listening to the validation layers");
+}
+
+Instance::~Instance() {
+  std::lock_guard lock(loader_mutex());
+  if (messenger_) vkDestroyDebugUtilsMessengerEXT(handle_, messenger_, nullptr);
+  vkDestroyInstance(handle_, nullptr);
+}
+
+std::vector<Instance::Found> Instance::devices() const {
+  uint32_t count = 0;
+  check_vulkan(vkEnumeratePhysicalDevices(handle_, &count, nullptr), "vulkan", "counting devices");
+  std::vector<VkPhysicalDevice> handles(count);
+  check_vulkan(vkEnumeratePhysicalDevices(handle_, &count, handles.data()), "vulkan", "listing devices");
+  const char* off = std::getenv("VKFER_DISABLE");
+  std::vector<Found> found;
+  for (VkPhysicalDevice handle : handles) {
+    DeviceInfo info = query_device(handle);
+    apply_quirks(info);
+    disable_features(info, off ? off : "");
+    found.push_back({handle, std::move(info)});
+  }
+  std::ranges::stable_sort(found, {}, [](const Found& each) {
+    bool cpu = each.info.type == DeviceType::cpu;  // of two CPU drivers the newer is the faster
+    return std::tuple(!each.info.rejected.empty(), int(each.info.type), cpu ? ~each.info.driver_version : 0);
+  });
+  return found;
+}
+
+std::vector<std::string> Instance::messages() const {
+  std::lock_guard lock(mutex_);
+  return messages_;
+}
+
+void Instance::add_message(std::string message) {
+  std::lock_guard lock(mutex_);
+  messages_.push_back(std::move(message));
+}
+
+std::vector<DeviceInfo> list_devices() {
+  Instance instance(false, false);
+  std::vector<DeviceInfo> infos;
+  for (Instance::Found& each : instance.devices()) infos.push_back(std::move(each.info));
+  return infos;
+}
+
+}  // namespace vkfer
