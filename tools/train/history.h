@@ -1,0 +1,12 @@
+#pragma once
+// history.csv: one row an epoch, for people and spreadsheets. Never read back: the checkpoint holds what it is made from.
+#include <string>
+#include <vector>
+
+#include "tools/train/checkpoint.h"
+
+namespace vkfer {
+
+std::string history_csv(const std::vector<EpochRecord>&, const std::vector<std::string>& classes);
+
+}  // namespace vkfer

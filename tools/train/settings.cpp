@@ -1,0 +1,93 @@
+#include "tools/train/settings.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/registry.h"
+#include "runtime/error.h"
+
+namespace vkfer {
+namespace {
+
+template <class T>
+void within(std::string_view option, T got, T lowest, T highest) {
+  if (!(got >= lowest && got <= highest))  // also catches nan
+    fail(option, "got {}, expected a number from {} to {}", got, lowest, highest);
+}
+
+}  // namespace
+
+OptimizerSettings TrainSettings::optimizer_settings() const {
+  OptimizerSettings s;
+  s.momentum = momentum;
+  s.nesterov = nesterov;
+  s.weight_decay = weight_decay;
+  return s;
+}
+
+ScheduleSettings TrainSettings::schedule_settings(int64_t steps_per_epoch) const {
+  const auto steps = [&](double e) { return int64_t(std::llround(e * double(steps_per_epoch))); };
+  ScheduleSettings s;
+  s.steps = steps(epochs);
+  s.warmup_steps = std::min(steps(warmup_epochs), s.steps / 2);
+  s.drop_every = std::max<int64_t>(1, steps(drop_epochs));
+  s.drop_factor = drop_factor;
+  return s;
+}
+
+Json settings_json(const TrainSettings& s) {
+  Json j = Json::object();
+  for_each_setting(s, [&](const char* name, const auto& value) { j[name] = value; });
+  return j;
+}
+
+TrainSettings settings_from_json(const Json& j, std::string_view where) {
+  TrainSettings s;
+  for_each_setting(s, [&](const char* name, auto& value) {
+    if (!j.is_object() || !j.contains(name))
+      fail(where, "setting '{}' is missing. Fix: the file is damaged or of another version", name);
+    try {
+      j.at(name).get_to(value);
+    } catch (const nlohmann::json::exception& e) {
+      fail(where, "setting '{}': {}", name, e.what());
+    }
+  });
+  return s;
+}
+
+void check_settings(const TrainSettings& s) {
+  find_model(s.model);
+  find_optimizer(s.optimizer);
+  find_schedule(s.schedule);
+  if (s.size != 0) within("--size", s.size, 8, 4096);
+  if (s.channels != 1 && s.channels != 3) fail("--channels", "got {}, expected 1 (gray) or 3 (colour)", s.channels);
+  within("--batch", s.batch, 1, 65536);
+  within("--epochs", s.epochs, 1, 1000000);
+  if (s.lr != -1) within("--lr", s.lr, 1e-12, 1e6);
+  within("--momentum", s.momentum, 0.0, 1.0);
+  if (s.weight_decay != -1) within("--weight-decay", s.weight_decay, 0.0, 1e3);
+  within("--warmup-epochs", s.warmup_epochs, 0.0, 1e6);
+  within("--drop-epochs", s.drop_epochs, 0.0, 1e6);
+  within("--drop-factor", s.drop_factor, 0.0, 1.0);
+  within("--label-smoothing", s.label_smoothing, 0.0, 0.999);
+  if (s.dropout != -1) within("--dropout", s.dropout, 0.0, 0.999);
+  within("--crop", s.crop, -1, 1024);
+  within("--val-fraction", s.val_fraction, 0.0, 0.9);
+  within("--test-fraction", s.test_fraction, 0.0, 0.9);
+  if (s.nesterov && s.momentum == 0) fail("--nesterov", "needs a momentum above 0. Fix: --momentum 0.9");
+}
+
+TrainSettings resolve_settings(TrainSettings s, int data_size) {
+  const ModelInfo& model = find_model(s.model);
+  const OptimizerDef& optimizer = find_optimizer(s.optimizer);
+  s.model = model.name;
+  if (s.size == 0) s.size = data_size > 0 ? data_size : model.default_size;
+  if (s.lr == -1) s.lr = optimizer.default_lr;
+  if (s.weight_decay == -1) s.weight_decay = optimizer.default_weight_decay;
+  if (s.dropout == -1) s.dropout = model.default_dropout;
+  if (s.drop_epochs == 0) s.drop_epochs = std::max(1.0, std::ceil(s.epochs / 3.0));
+  if (s.crop == -1) s.crop = s.size / 12;
+  return s;
+}
+
+}  // namespace vkfer

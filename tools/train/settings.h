@@ -1,0 +1,83 @@
+#pragma once
+// Everything that decides what a training run computes. Kept in the run folder; the same on the command line.
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tools/train/optimizers.h"
+#include "tools/train/schedule.h"
+
+namespace vkfer {
+
+using Json = nlohmann::ordered_json;
+
+struct TrainSettings {
+  std::string model = "mobilenetv2";
+  std::string data;                // see open_dataset(); "" is the built-in synthetic faces
+  int size = 0;                    // input height and width; 0: the data's own, else the model's
+  int channels = 3;                // of the network's input
+  int batch = 32;
+  int epochs = 15;
+  std::string optimizer = "adamw";
+  double lr = -1;                  // -1: the optimizer's default
+  double momentum = 0.9;
+  bool nesterov = false;
+  double weight_decay = -1;        // -1: the optimizer's default
+  std::string schedule = "cosine";
+  double warmup_epochs = 1;
+  double drop_epochs = 0;          // schedule step; 0: a third of the epochs
+  double drop_factor = 0.1;
+  double label_smoothing = 0;
+  double dropout = -1;             // -1: the model's own
+  bool flip = true;                // augmentation: mirror half of the faces
+  int crop = 0;                    // augmentation: shift by up to this many pixels; -1: a twelfth of the size
+  uint64_t seed = 1;               // of the weights, the order, the augmentation, dropout and a split by seed
+  double val_fraction = 0.1, test_fraction = 0.1;  // of data without a split of its own
+  bool skip_bad = false;           // leave unreadable images out instead of failing
+  std::string weights;             // start from this file; "": random
+  bool freeze_backbone = false;    // train the head alone
+
+  OptimizerSettings optimizer_settings() const;
+  ScheduleSettings schedule_settings(int64_t steps_per_epoch) const;
+};
+
+// The one list of settings: f(name, member) for each.
+template <class Settings, class F>
+void for_each_setting(Settings& s, F&& f) {
+  f("model", s.model);
+  f("data", s.data);
+  f("size", s.size);
+  f("channels", s.channels);
+  f("batch", s.batch);
+  f("epochs", s.epochs);
+  f("optimizer", s.optimizer);
+  f("lr", s.lr);
+  f("momentum", s.momentum);
+  f("nesterov", s.nesterov);
+  f("weight_decay", s.weight_decay);
+  f("schedule", s.schedule);
+  f("warmup_epochs", s.warmup_epochs);
+  f("drop_epochs", s.drop_epochs);
+  f("drop_factor", s.drop_factor);
+  f("label_smoothing", s.label_smoothing);
+  f("dropout", s.dropout);
+  f("flip", s.flip);
+  f("crop", s.crop);
+  f("seed", s.seed);
+  f("val_fraction", s.val_fraction);
+  f("test_fraction", s.test_fraction);
+  f("skip_bad", s.skip_bad);
+  f("weights", s.weights);
+  f("freeze_backbone", s.freeze_backbone);
+}
+
+Json settings_json(const TrainSettings&);
+TrainSettings settings_from_json(const Json&, std::string_view where);  // fails naming what is missing or of a wrong kind
+
+// Ranges and names, before anything is opened; fails naming the option.
+void check_settings(const TrainSettings&);
+
+// Fills in what was left to defaults (0, -1, ""), so that a run folder says what really ran.
+TrainSettings resolve_settings(TrainSettings, int data_size);
+
+}  // namespace vkfer
