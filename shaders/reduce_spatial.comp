@@ -1,0 +1,38 @@
+//! variants: f32 f16
+// One number per image and channel from all pixels of the image:
+//   kMean   y[n,c] = factor * sum_hw a[n,h,w,c]          global average pooling
+//   kDot    y[n,c] = sum_hw a[n,h,w,c] * b[n,h,w,c]      gradient of a squeeze-excitation scale
+//   kMax    y[n,c] = max_hw a[n,h,w,c]                   global max pooling
+//   0 a, 1 b   storage [n,h,w,c] (b is read by kDot only);  2 y  storage [n,c]
+// An invocation reduces one image for 4 channels (1 where c % 4 != 0): a sum per row, then the sum of the rows, in order.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "units.glsl"
+#include "elementwise.h"
+layout(constant_id = 3) const uint kOperation = 0;
+const uint kMean = 0, kDot = 1, kMax = 2;
+layout(push_constant) uniform Push { ReduceSpatial push; };
+UNIT_INPUT(0, a)
+UNIT_INPUT(1, b)
+UNIT_OUTPUT(2, y)
+
+void main() {
+  const uint i = work_item(0);
+  if (i >= push.outputs) return;
+  const uint pixel = push.by_channels.value;  // units from one pixel to the next
+  const uint image = divide(i, push.by_channels);
+  uint at = image * push.rows * push.columns * pixel + i - image * pixel;
+  vec4 total = kOperation == kMax ? load_a(at) : vec4(0.0);
+  for (uint row = 0; row < push.rows; ++row) {
+    vec4 sum = vec4(0.0);
+    for (uint column = 0; column < push.columns; ++column, at += pixel) {
+      const vec4 s = load_a(at);
+      if (kOperation == kMean) sum += s;
+      if (kOperation == kDot) sum += s * load_b(at);
+      if (kOperation == kMax) total = max(total, s);
+    }
+    if (kOperation != kMax) total += sum;
+  }
+  store_y(i, kOperation == kMean ? total * push.factor : total);
+}
