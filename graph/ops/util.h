@@ -107,4 +107,35 @@ inline std::array<uint32_t, 3> groups_for_single(const Lowering& l, int64_t item
   return l.linear_groups(uint64_t(divide_round_up(items, int64_t(l.target.workgroup))));
 }
 
+
+// One launch per slice over all elements of the first output, for shaders built on shaders/include/flat.glsl.
+// The first `flat_inputs` inputs and all outputs are cut alike; the other inputs are bound whole. Constants: workgroup size,
+// vec4 per invocation, ragged, then `selectors`. make_push(slice) gives the push constants of a slice.
+template <class MakePush>
+void lower_flat(Lowering& l, const std::string& module, int flat_inputs, std::vector<uint32_t> selectors, MakePush make_push) {
+  size_t bytes_per_element = 1;
+  for (int i = 0; i < flat_inputs; ++i) bytes_per_element = std::max(bytes_per_element, dtype_bytes(l.in_desc(i).dtype));
+  for (int i = 0; i < l.outputs(); ++i) bytes_per_element = std::max(bytes_per_element, dtype_bytes(l.out_desc(i).dtype));
+  for (Slice s : l.flat_slices(l.out_desc(0).elements(), bytes_per_element)) {
+    std::vector<Binding> bindings;
+    for (int i = 0; i < l.inputs(); ++i)
+      bindings.push_back(i < flat_inputs ? Lowering::flat(l.in(i), l.in_desc(i).dtype, s) : l.in(i));
+    for (int i = 0; i < l.outputs(); ++i) bindings.push_back(Lowering::flat(l.out(i), l.out_desc(i).dtype, s));
+    std::vector<uint32_t> constants{l.target.workgroup, l.target.vectors_per_invocation, uint32_t(s.count % 4 != 0)};
+    constants.insert(constants.end(), selectors.begin(), selectors.end());
+    l.dispatch(module, std::move(constants), std::move(bindings), make_push(s), groups_for(l, divide_round_up(s.count, 4)));
+  }
+}
+
+// Channels of a unit for shaders built on shaders/include/units.glsl: 4 where they come in fours.
+inline int64_t unit_channels(int64_t channels) { return channels % 4 == 0 ? 4 : 1; }
+
+// ---- short names for the rows of cases() ----
+inline TensorDesc f32(const Shape& shape) { return {shape, DType::f32}; }
+inline TensorDesc f16(const Shape& shape) { return {shape, DType::f16}; }
+inline TensorDesc i32(const Shape& shape) { return {shape, DType::i32}; }
+inline TensorDesc u8(const Shape& shape) { return {shape, DType::u8}; }
+using Integers = std::vector<int64_t>;
+using Numbers = std::vector<double>;
+
 }  // namespace vkfer::ops

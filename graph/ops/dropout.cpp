@@ -1,0 +1,80 @@
+// Dropout (Srivastava et al., 2014) whose mask is a pure function of seed, layer and step, so that replay and resume agree:
+// Philox4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011).
+#include "graph/ops/ops.h"
+#include "graph/ops/util.h"
+#include "shaders/params/elementwise.h"
+
+namespace vkfer::ops {
+
+namespace {
+
+using Words = std::array<uint32_t, 4>;
+
+Words philox(Words c, uint32_t key0, uint32_t key1) {
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t a = uint64_t(0xD2511F53u) * c[0], b = uint64_t(0xCD9E8D57u) * c[2];
+    c = {uint32_t(b >> 32) ^ c[1] ^ key0, uint32_t(b), uint32_t(a >> 32) ^ c[3] ^ key1, uint32_t(a)};
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return c;
+}
+
+std::vector<TensorDesc> dropout_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  const InputCheck check("dropout", label, in);
+  check.count(2);
+  check.storage(0, "x");
+  check.not_empty(0, "x");
+  check.dtype(1, "step", DType::i32);
+  check.shape(1, "step", Shape{4});
+  const double p = attrs.number("p");
+  check.require(p >= 0 && p < 1, "got p={}, expected 0 <= p < 1. Fix: correct the drop probability.", p);
+  attrs.integer("salt");
+  return {in[0]};
+}
+
+void dropout_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const auto word = [&](size_t i) { return uint32_t(int64_t(in[1][i])); };
+  const double p = float(attrs.number("p"));  // the shader compares in f32
+  for (size_t i = 0; i < out[0].data.size(); ++i) {
+    const Words random = philox({uint32_t(i / 4), uint32_t(attrs.integer("salt")), word(2), word(3)}, word(0), word(1));
+    const double u = double(random[i % 4] >> 8) / double(1 << 24);
+    out[0][i] = u >= p ? in[0][i] / (1 - attrs.number("p")) : 0;
+  }
+}
+
+// The same mask on dy: same step, same salt.
+void dropout_grad(Gradient& g) {
+  if (g.wants(0)) g.set(0, g.add(dropout, g.attrs(), {g.grad(), g.in(1)}, "grad")[0]);
+}
+
+void dropout_lower(Lowering& l) {
+  const double p = l.attrs().number("p");
+  const uint32_t salt = uint32_t(l.attrs().integer("salt"));
+  lower_flat(l, l.module("dropout", l.in_desc(0).dtype), 1, {}, [=](Slice s) {
+    return params::Dropout{uint32_t(s.count), uint32_t(s.first / 4), salt, float(p), float(1 / (1 - p))};
+  });
+}
+
+std::vector<Case> dropout_cases() {
+  const auto row = [](const Shape& s, double p, int salt, Numbers step) {
+    return Case{.in = {f32(s), i32({4})}, .attrs = {{"p", p}, {"salt", salt}}, .fill = {Fill::real(), Fill::fixed(std::move(step))}};
+  };
+  return {row({1}, 0.5, 0, {0, 0, 0, 0}), row({2, 3, 5, 7}, 0.2, 1, {7, 0, 1, 0}), row({8, 1280}, 0.2, 3, {-1, 123456789, 77, 2}),
+          row({3, 6}, 0, 2, {1, 2, 3, 4}), row({5, 7}, 0.9, 5, {12345, -5, -2147483648.0, 1})};
+}
+
+}  // namespace
+
+const OpDef dropout{.name = "dropout",
+                    .shape = dropout_shape,
+                    .reference = dropout_reference,
+                    .grad = dropout_grad,
+                    .lower = dropout_lower,
+                    .cost = elementwise_cost<25>,
+                    .cases = dropout_cases,
+                    .in_place = {{0, 0}},
+                    .error = 1e-6,
+                    .half = true};
+
+}  // namespace vkfer::ops
