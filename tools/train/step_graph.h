@@ -1,0 +1,49 @@
+#pragma once
+// The two graphs of a classifier: one training step, and one batch of evaluation. Both name their states alike, so they
+// share parameters through States.
+//
+//   pixels u8 [n,s,s,c0] ─ normalize ─► images [n,s,s,c] ─ model ─► logits [n,k] ─ softmax_cross_entropy ─► loss [1]
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/graph.h"
+#include "models/registry.h"
+#include "tools/train/optimizers.h"
+
+namespace vkfer {
+
+inline constexpr const char* kTrainSums = "metrics.train";  // state [k*k+2], see ops::classification_sums
+inline constexpr const char* kEvalSums = "metrics.eval";
+
+struct NetworkSettings {
+  const ModelInfo* model = nullptr;
+  int size = 48, channels = 3, classes = 7, batch = 32;
+  int pixel_channels = 1;           // c0 of `pixels`; 0: the input is `images`, already preprocessed
+  Preprocessing preprocessing;
+  double dropout = -1;              // -1: the model's own
+  double label_smoothing = 0;       // of the training loss
+  bool frozen_batch_norm = false;   // while training
+  bool freeze_backbone = false;     // train the head alone
+};
+
+struct StepGraph {
+  Graph graph;
+  Value pixels, augment;            // u8 [n,s,s,c0], i32 [n,4]; invalid when pixel_channels is 0
+  Value images;                     // f32 [n,s,s,c]
+  Value labels;                     // i32 [n]; negative: the row is ignored
+  Value class_weights;              // f32 [k]
+  Value step;                       // i32 [4], see ops::dropout; invalid when there is no dropout
+  Value hyper;                      // f32 [8]; training only
+  Value logits, probabilities;      // [n,k]
+  Value loss;                       // [1]
+  std::vector<std::pair<std::string, Value>> gradients;  // by parameter's name; training only
+};
+
+// Ends in the optimizer's updates and in classification_sums over kTrainSums. `keep_gradients` makes them readable.
+StepGraph training_graph(const NetworkSettings&, const OptimizerDef&, const OptimizerSettings&, bool keep_gradients = false);
+
+// Running statistics, no dropout, no smoothing; ends in classification_sums over kEvalSums.
+StepGraph evaluation_graph(const NetworkSettings&);
+
+}  // namespace vkfer
