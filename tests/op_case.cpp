@@ -71,11 +71,25 @@ CaseGraph build_case(const OpDef& op, const Case& c) {
   }
 }
 
-Case in_half(const Case& c) {
-  Case half = c;
-  for (TensorDesc& desc : half.in)
-    if (desc.dtype == DType::f32 && desc.shape.rank() >= 2) desc.dtype = DType::f16;
-  return half;
+std::vector<HalfCase> half_cases(const OpDef& op, const Case& c) {
+  std::vector<size_t> tensors;
+  for (size_t i = 0; i < c.in.size(); ++i)
+    if (c.in[i].dtype == DType::f32 && c.in[i].shape.rank() >= 2) tensors.push_back(i);
+  std::vector<HalfCase> accepted;
+  for (size_t choice = 1; choice < size_t(1) << tensors.size(); ++choice) {
+    HalfCase half{"f16=", c};
+    for (size_t k = 0; k < tensors.size(); ++k) {
+      if (!(choice >> k & 1)) continue;
+      half.test_case.in[tensors[k]].dtype = DType::f16;
+      half.words += fmt::format("{}{}", half.words.back() == '=' ? "" : "+", tensors[k]);
+    }
+    try {
+      build_case(op, half.test_case);
+      accepted.push_back(std::move(half));
+    } catch (const Error&) {  // not a mixture that the op takes
+    }
+  }
+  return accepted;
 }
 
 std::map<int, HostTensor> fill_case(const CaseGraph& g, FillMode mode, std::string_view seed, int impulse) {

@@ -23,8 +23,12 @@ bool is_differentiable_input(const Case&, size_t input);
 
 CaseGraph build_case(const OpDef&, const Case&);
 
-// The case in f16 storage: f32 inputs of rank 2 and more (activations, filters, weights) become f16.
-Case in_half(const Case&);
+struct HalfCase {
+  std::string words;  // "f16=0+2": the inputs in 16-bit storage
+  Case test_case;
+};
+// The case in every choice of 16-bit inputs that the op accepts. Vectors (rank 1: per channel, per step) stay f32.
+std::vector<HalfCase> half_cases(const OpDef&, const Case&);
 
 // Values of every input; an impulse goes into the value `impulse` only, the others are real.
 std::map<int, HostTensor> fill_case(const CaseGraph&, FillMode, std::string_view seed, int impulse = -1);
