@@ -59,9 +59,9 @@ std::vector<Slice> cut(int64_t count, int64_t limit, int64_t step) {
 
 }  // namespace
 
-std::vector<Slice> Lowering::batch_slices(const std::vector<TensorDesc>& tensors) const {
+std::vector<Slice> Lowering::batch_slices(const std::vector<TensorDesc>& tensors, int64_t most) const {
   const int64_t n = tensors.front().shape[0];
-  int64_t limit = n, step = 1;
+  int64_t limit = std::min(n, most), step = 1;
   for (const TensorDesc& t : tensors) {
     const size_t row = size_t(t.elements() / std::max<int64_t>(n, 1)) * dtype_bytes(t.dtype);
     if (!row) continue;
@@ -81,6 +81,12 @@ std::vector<Slice> Lowering::flat_slices(int64_t elements, size_t bytes_per_elem
 
 std::string Lowering::module(std::string_view stem, DType storage, bool may_use_texels) const {
   return fmt::format("{}.{}{}", stem, dtype_name(storage), may_use_texels && target.texel ? "_texel" : "");
+}
+
+std::string Lowering::channel_module(std::string_view stem, DType storage, std::initializer_list<int64_t> channels, bool may_use_texels) const {
+  for (int64_t c : channels)
+    if (c % 4) return fmt::format("{}.{}_scalar", stem, dtype_name(storage));
+  return module(stem, storage, may_use_texels);
 }
 
 std::array<uint32_t, 3> Lowering::linear_groups(uint64_t groups) const {

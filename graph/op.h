@@ -85,12 +85,15 @@ class Lowering {
 
   // Cuts dimension 0 into the fewest slices whose every listed tensor stays within max_storage_range, each start on the
   // storage alignment. Usually one slice. Fails, naming the node, when a single row is too big.
-  std::vector<Slice> batch_slices(const std::vector<TensorDesc>& tensors) const;
+  // `most`: a further limit on the rows of a slice.
+  std::vector<Slice> batch_slices(const std::vector<TensorDesc>& tensors, int64_t most = INT64_MAX) const;
   // The same over flat elements, for elementwise ops: starts are multiples of 4 elements and of the alignment.
   std::vector<Slice> flat_slices(int64_t elements, size_t bytes_per_element) const;
   static Binding flat(Binding b, DType, Slice elements);
 
   std::string module(std::string_view stem, DType storage, bool may_use_texels = false) const;  // "stem.f16_texel"
+  // For shaders that load four channels at once and have a scalar variant for other channel counts.
+  std::string channel_module(std::string_view stem, DType storage, std::initializer_list<int64_t> channels, bool may_use_texels = false) const;
 
   template <class Push>
   void dispatch(std::string module, std::vector<uint32_t> constants, std::vector<Binding> bindings, const Push& push,

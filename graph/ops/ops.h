@@ -9,10 +9,9 @@ namespace vkfer::ops {
 // conv2d(x [n,h,w,ci], filter [r,s,ci/groups,co] (, bias [co]) (, residual like y)) -> y [n,oh,ow,co]
 //   stride = {y,x} (1,1); pad = {top,left,bottom,right} (0); dilation = {y,x} (1,1); groups (1);
 //   bias = 0|1, residual = 0|1 say which optional inputs follow, in this order; y = activation(conv + bias + residual)
+// conv2d_grad_input(dy, filter) -> dx; attr input = the shape of x.  conv2d_grad_filter(x, dy) -> dfilter f32; attr filter = its shape
 extern const OpDef conv2d, conv2d_grad_input, conv2d_grad_filter;
 // depthwise: conv2d with groups == ci and co == ci takes its own kernels (depthwise.cpp), under the same op.
-// transpose_filter(filter [r,s,ci,co]) -> [r,s,co,ci]
-extern const OpDef transpose_filter;
 // linear(x [n,k], weight [k,m] (, bias [m])) -> [n,m]     bias = 0|1, activation
 extern const OpDef linear, linear_grad_input, linear_grad_weight;
 // channel_sum(x [...,c]) -> [c]: gradients of biases

@@ -1,0 +1,169 @@
+// The subgroup engine of convolution and linear: an implicit matrix product (shaders/conv_gemm.comp, conv_gemm_grad_filter.comp).
+#include <numeric>
+
+#include "graph/ops/conv_geometry.h"
+#include "graph/ops/linear.h"
+#include "graph/ops/util.h"
+#include "shaders/params/conv.h"
+
+namespace vkfer::ops {
+namespace {
+
+constexpr int64_t kTileRows = 16;          // rows of a group of lanes, as in the shaders
+constexpr int64_t kMostPixels = 1 << 24;   // shaders/include/divide.glsl is exact below this
+constexpr int64_t kMostSummed = 4096;      // pixels one slice of a filter gradient adds up: bounds the rounding error
+
+// Lanes side by side along the columns: the widest that does not waste a quarter of its columns.
+uint32_t choose_lanes(const Target& t, int64_t out_c) {
+  const int64_t blocks = divide_round_up(out_c, 4);
+  uint32_t best = 4;
+  double best_cost = 1e300;
+  for (uint32_t lanes = 4; lanes <= 16 && lanes <= t.subgroup_size; lanes *= 2) {
+    // Narrow rows of lanes load `a` more often: a quarter of the load at 4, an eighth at 8.
+    const double cost = double(divide_round_up(blocks, lanes) * lanes) * (1.0 + 1.0 / lanes);
+    if (cost < best_cost) best_cost = cost, best = lanes;
+  }
+  return best;
+}
+
+// What one launch of conv_gemm binds.
+struct GemmBindings {
+  Binding a, filter, out;
+  Binding bias, residual;
+};
+
+void dispatch_gemm(Lowering& l, params::ConvGemm p, bool dense, const Epilogue& e, DType storage, const GemmBindings& b) {
+  const uint32_t lanes = choose_lanes(l.target, p.out_c), workgroup = l.target.subgroup_size;
+  p.inverse_qh = 1.0f / float(p.qh);
+  p.inverse_qw = 1.0f / float(p.qw);
+  p.column_blocks = uint32_t(divide_round_up(divide_round_up(p.out_c, 4), lanes));
+  p.groups = uint32_t(divide_round_up(p.rows, kTileRows * (workgroup / lanes)) * p.column_blocks);
+  l.dispatch(l.channel_module("conv_gemm", storage, {p.in_c, p.out_c}, true),
+             {workgroup, lanes, dense, p.in_c % 8 == 0, e.bias, e.residual, e.activation}, {b.a, b.filter, b.out, b.bias, b.residual}, p,
+             l.linear_groups(p.groups));
+}
+
+int64_t most_images(int64_t h, int64_t w) { return std::max<int64_t>(1, kMostPixels / (h * w)); }
+
+}  // namespace
+
+void lower_conv_gemm(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
+  const bool dense = g.filter_h == 1 && g.filter_w == 1 && g.stride_y == 1 && g.stride_x == 1 && g.in_h == g.out_h && g.in_w == g.out_w;
+  for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.out_h, g.out_w))) {
+    params::ConvGemm p{};
+    p.rows = uint32_t(s.count * g.out_h * g.out_w);
+    p.qh = uint32_t(g.out_h), p.qw = uint32_t(g.out_w);
+    p.in_h = uint32_t(g.in_h), p.in_w = uint32_t(g.in_w), p.in_c = uint32_t(g.in_c);
+    p.out_h = uint32_t(g.out_h), p.out_w = uint32_t(g.out_w), p.out_c = uint32_t(g.out_c);
+    p.mul_y = int(g.stride_y), p.mul_x = int(g.stride_x);
+    p.off_y = -int(g.pad_y), p.off_x = -int(g.pad_x);
+    p.step_y = int(g.dilation_y), p.step_x = int(g.dilation_x);
+    p.taps_y = uint32_t(g.filter_h), p.taps_x = uint32_t(g.filter_w);
+    p.tap_step_y = p.tap_step_x = 1, p.filter_w = uint32_t(g.filter_w);
+    p.out_mul_y = p.out_mul_x = 1;
+    dispatch_gemm(l, p, dense, e, l.in_desc(0).dtype,
+                  {l.in(0, s), l.in(1), l.out(0, s), e.bias ? l.in(e.bias_input()) : l.in(1), e.residual ? l.in(e.residual_input(), s) : l.in(1)});
+  }
+}
+
+namespace {
+
+// One stride phase along one axis: input positions iy = q * stride + phase are met by the taps r = first + i * step, at
+// output row q + off + i * move.
+struct Phase {
+  int64_t count, taps, first, step, off, move;
+};
+
+Phase make_phase(int64_t phase, int64_t in, int64_t size, int64_t stride, int64_t pad, int64_t dilation) {
+  Phase p{phase < in ? (in - phase - 1) / stride + 1 : 0, 0, 0, stride / std::gcd(stride, dilation), 0, 0};
+  for (p.first = 0; p.first < size; ++p.first)
+    if ((phase + pad - p.first * dilation) % stride == 0) break;
+  if (p.first >= size) return p;
+  p.taps = (size - 1 - p.first) / p.step + 1;
+  p.off = (phase + pad - p.first * dilation) / stride;
+  p.move = -(p.step * dilation) / stride;
+  return p;
+}
+
+}  // namespace
+
+// Every stride phase is a dense sub-problem of its own: dx gathers, with no test of divisibility and no atomics.
+void lower_conv_gemm_grad_input(Lowering& l, const ConvGeometry& g) {
+  const DType storage = l.in_desc(0).dtype;
+  const int64_t taps = g.filter_h * g.filter_w, elements = l.in_desc(1).elements();
+  const Binding transposed = l.workspace(size_t(elements) * dtype_bytes(storage));  // [taps, co, ci]
+  transpose(l, l.in(1), transposed, storage, taps, g.in_c, g.out_c);
+  const bool dense = taps == 1 && g.stride_y == 1 && g.stride_x == 1 && g.in_h == g.out_h && g.in_w == g.out_w;
+  for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.in_h, g.in_w)))
+    for (int64_t phase_y = 0; phase_y < g.stride_y; ++phase_y)
+      for (int64_t phase_x = 0; phase_x < g.stride_x; ++phase_x) {
+        const Phase y = make_phase(phase_y, g.in_h, g.filter_h, g.stride_y, g.pad_y, g.dilation_y);
+        const Phase x = make_phase(phase_x, g.in_w, g.filter_w, g.stride_x, g.pad_x, g.dilation_x);
+        if (!y.count || !x.count) continue;
+        params::ConvGemm p{};
+        p.rows = uint32_t(s.count * y.count * x.count);
+        p.qh = uint32_t(y.count), p.qw = uint32_t(x.count);
+        p.in_h = uint32_t(g.out_h), p.in_w = uint32_t(g.out_w), p.in_c = uint32_t(g.out_c);
+        p.out_h = uint32_t(g.in_h), p.out_w = uint32_t(g.in_w), p.out_c = uint32_t(g.in_c);
+        p.mul_y = p.mul_x = 1;
+        p.off_y = int(y.off), p.off_x = int(x.off);
+        p.step_y = int(y.move), p.step_x = int(x.move);
+        p.taps_y = uint32_t(y.taps), p.taps_x = uint32_t(x.taps);  // none: the phase is written with zeros
+        p.first_tap_y = uint32_t(y.first), p.first_tap_x = uint32_t(x.first);
+        p.tap_step_y = uint32_t(y.step), p.tap_step_x = uint32_t(x.step), p.filter_w = uint32_t(g.filter_w);
+        p.out_mul_y = uint32_t(g.stride_y), p.out_mul_x = uint32_t(g.stride_x);
+        p.out_off_y = uint32_t(phase_y), p.out_off_x = uint32_t(phase_x);
+        dispatch_gemm(l, p, dense, {}, storage, {l.in(0, s), transposed, l.out(0, s), transposed, transposed});
+      }
+}
+
+void lower_conv_gemm_grad_filter(Lowering& l, const ConvGeometry& g) {
+  const Target& t = l.target;
+  const uint32_t lanes = choose_lanes(t, g.out_c), workgroup = t.subgroup_size;
+  const int64_t m = g.filter_h * g.filter_w * g.in_c;
+  const int64_t row_blocks = divide_round_up(m, kTileRows * (workgroup / lanes));
+  const int64_t column_blocks = divide_round_up(divide_round_up(g.out_c, 4), lanes);
+  const std::vector<Slice> batches = l.batch_slices({l.in_desc(0), l.in_desc(1)}, most_images(g.out_h, g.out_w));
+
+  // Slices of the inner dimension: enough to fill the device and to keep each sum short, few enough for the workspace.
+  const int64_t pixels = batches.front().count * g.out_h * g.out_w;
+  int64_t slices = std::max(divide_round_up(t.parallel_groups, row_blocks * column_blocks), divide_round_up(pixels, kMostSummed));
+  slices = std::min({slices, divide_round_up(pixels, lanes), std::max<int64_t>(1, int64_t(t.max_storage_range) / (m * g.out_c * 4 * int64_t(batches.size())))});
+  const int64_t slice_pixels = divide_round_up(divide_round_up(pixels, slices), lanes) * lanes;
+
+  std::vector<int64_t> per_batch;
+  for (Slice s : batches) per_batch.push_back(divide_round_up(s.count * g.out_h * g.out_w, slice_pixels));
+  const int64_t total = std::accumulate(per_batch.begin(), per_batch.end(), int64_t(0));
+  const Binding partial = total > 1 ? l.workspace(size_t(total * m * g.out_c) * 4) : l.out(0);
+  const bool dense = g.filter_h == 1 && g.filter_w == 1 && g.stride_y == 1 && g.stride_x == 1 && g.in_h == g.out_h && g.in_w == g.out_w;
+
+  int64_t first = 0;
+  for (size_t b = 0; b < batches.size(); first += per_batch[b++]) {
+    params::ConvGradFilter p{};
+    p.pixels = uint32_t(batches[b].count * g.out_h * g.out_w);
+    p.out_h = uint32_t(g.out_h), p.out_w = uint32_t(g.out_w);
+    p.inverse_h = 1.0f / float(g.out_h), p.inverse_w = 1.0f / float(g.out_w);
+    p.in_h = uint32_t(g.in_h), p.in_w = uint32_t(g.in_w), p.in_c = uint32_t(g.in_c), p.out_c = uint32_t(g.out_c);
+    p.filter_w = uint32_t(g.filter_w), p.m = uint32_t(m);
+    p.stride_y = int(g.stride_y), p.stride_x = int(g.stride_x), p.pad_y = int(g.pad_y), p.pad_x = int(g.pad_x);
+    p.dilation_y = int(g.dilation_y), p.dilation_x = int(g.dilation_x);
+    p.row_blocks = uint32_t(row_blocks), p.column_blocks = uint32_t(column_blocks);
+    p.slices = uint32_t(per_batch[b]), p.slice_pixels = uint32_t(slice_pixels), p.first_slice = uint32_t(first);
+    p.groups = uint32_t(per_batch[b] * row_blocks * column_blocks);
+    l.dispatch(l.channel_module("conv_gemm_grad_filter", l.in_desc(0).dtype, {g.in_c, g.out_c}, true), {workgroup, lanes, dense},
+               {l.in(0, batches[b]), l.in(1, batches[b]), partial}, p, l.linear_groups(p.groups));
+  }
+  if (total > 1) sum_slices(l, partial, l.out(0), m * g.out_c, total);
+}
+
+void sum_slices(Lowering& l, Binding partial, Binding out, int64_t count, int64_t slices) {
+  const params::SumSlices p{uint32_t(count), uint32_t(slices), uint32_t(count)};
+  l.dispatch("sum_slices.f32", {l.target.workgroup}, {partial, out}, p, groups_for_single(l, count));
+}
+
+void transpose(Lowering& l, Binding from, Binding to, DType storage, int64_t taps, int64_t rows, int64_t columns) {
+  const params::Transpose p{uint32_t(taps), uint32_t(rows), uint32_t(columns), uint32_t(taps * rows * columns)};
+  l.dispatch(l.module("transpose", storage), {l.target.workgroup}, {from, to}, p, groups_for_single(l, p.count));
+}
+
+}  // namespace vkfer::ops

@@ -1,0 +1,46 @@
+#pragma once
+// The numbers of a convolution, checked once; every engine's lowering starts from them.
+#include "graph/op.h"
+
+namespace vkfer::ops {
+
+struct ConvGeometry {
+  int64_t n, in_h, in_w, in_c, out_h, out_w, out_c, filter_h, filter_w;
+  int64_t stride_y, stride_x, pad_y, pad_x, dilation_y, dilation_x;  // pad: top and left; bottom and right only shape the output
+  int64_t groups;
+  bool depthwise() const { return groups > 1 && groups == in_c && groups == out_c; }
+  // One multiply-add counts as two.
+  double flops() const { return 2.0 * double(n * out_h * out_w * out_c) * double(filter_h * filter_w * (in_c / groups)); }
+};
+
+// Fails, naming the node, when the attributes or shapes do not fit together.
+ConvGeometry conv_geometry(std::string_view op, const Attrs&, const Shape& x, const Shape& filter, std::string_view label);
+
+// Which optional inputs follow x and filter.
+struct Epilogue {
+  bool bias = false, residual = false;
+  uint32_t activation = 0;
+  int bias_input() const { return 2; }
+  int residual_input() const { return bias ? 3 : 2; }
+};
+Epilogue epilogue_of(const Attrs&, std::string_view label);
+
+// ---- lowering, one function an engine (conv_direct.cpp, conv_gemm.cpp, depthwise.cpp) ---------------------------------
+
+void lower_conv_direct(Lowering&, const ConvGeometry&, const Epilogue&);
+void lower_conv_direct_grad_input(Lowering&, const ConvGeometry&);
+void lower_conv_direct_grad_filter(Lowering&, const ConvGeometry&);
+
+void lower_conv_gemm(Lowering&, const ConvGeometry&, const Epilogue&);
+void lower_conv_gemm_grad_input(Lowering&, const ConvGeometry&);
+void lower_conv_gemm_grad_filter(Lowering&, const ConvGeometry&);
+
+bool depthwise_kernel_fits(const ConvGeometry&);
+void lower_depthwise(Lowering&, const ConvGeometry&, const Epilogue&);
+void lower_depthwise_grad_input(Lowering&, const ConvGeometry&);
+void lower_depthwise_grad_filter(Lowering&, const ConvGeometry&);
+
+// Adds up `slices` partial results of `count` floats each, lying `count` apart.
+void sum_slices(Lowering&, Binding partial, Binding out, int64_t count, int64_t slices);
+
+}  // namespace vkfer::ops

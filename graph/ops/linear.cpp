@@ -1,0 +1,215 @@
+// linear: x [n,k] times weight [k,m]. A 1x1 convolution on n images of one pixel, so it takes that family's kernels; and channel_sum.
+#include "graph/ops/linear.h"
+
+#include "graph/ops/activation.h"
+#include "graph/ops/conv_geometry.h"
+#include "graph/ops/ops.h"
+#include "graph/ops/util.h"
+#include "shaders/params/conv.h"
+
+namespace vkfer::ops {
+namespace {
+
+ConvGeometry linear_geometry(int64_t n, int64_t k, int64_t m) { return {n, 1, 1, k, 1, 1, m, 1, 1, 1, 1, 0, 0, 1, 1, 1}; }
+
+// ---- y = x W + b ---------------------------------------------------------------------------------------------------
+
+std::vector<TensorDesc> linear_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  const Epilogue e = epilogue_of(attrs, label);
+  InputCheck check("linear", label, in);
+  check.count(2 + size_t(e.bias));
+  check.storage(0, "x"), check.rank(0, "x", 2), check.not_empty(0, "x");
+  check.same_type(1, "weight", 0, "x"), check.rank(1, "weight", 2), check.not_empty(1, "weight");
+  check.require(in[1].shape[0] == in[0].shape[1], "weight {} does not fit x {}: expected {} rows. Fix: check what is flattened before it.",
+                in[1].to_string(), in[0].to_string(), in[0].shape[1]);
+  if (e.bias) check.shape(2, "bias", Shape{in[1].shape[1]}), check.dtype(2, "bias", DType::f32);
+  return {{Shape{in[0].shape[0], in[1].shape[1]}, in[0].dtype}};
+}
+
+void linear_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const Epilogue e = epilogue_of(attrs, "reference");
+  const size_t n = size_t(in[0].shape[0]), k = size_t(in[0].shape[1]), m = size_t(in[1].shape[1]);
+  for (size_t i = 0; i < n; ++i)
+    for (size_t j = 0; j < m; ++j) {
+      double sum = e.bias ? in[2][j] : 0;
+      for (size_t c = 0; c < k; ++c) sum += in[0][i * k + c] * in[1][c * m + j];
+      out[0][i * m + j] = activate(Activation(e.activation), sum);
+    }
+}
+
+void linear_gradient(Gradient& g) {
+  const Epilogue e = epilogue_of(g.attrs(), "linear");
+  Value dy = g.grad();
+  if (e.activation) {
+    std::vector<Value> inputs;
+    for (int i = 0; i < g.inputs(); ++i) inputs.push_back(g.in(i));
+    const Value z = g.add(linear, Attrs(g.attrs()).set("activation", "none"), inputs, "recompute")[0];
+    dy = g.add(activation_grad, {{"function", g.attrs().text("activation", "none")}}, {z, dy}, "grad_activation")[0];
+  }
+  if (g.wants(0)) g.set(0, g.add(linear_grad_input, {}, {dy, g.in(1)}, "grad_input")[0]);
+  if (g.wants(1)) g.set(1, g.add(linear_grad_weight, {}, {g.in(0), dy}, "grad_weight")[0]);
+  if (e.bias && g.wants(2)) g.set(2, g.add(channel_sum, {}, {dy}, "grad_bias")[0]);
+}
+
+void linear_lower(Lowering& l) {
+  const ConvGeometry g = linear_geometry(l.in_desc(0).shape[0], l.in_desc(0).shape[1], l.in_desc(1).shape[1]);
+  const Epilogue e = epilogue_of(l.attrs(), l.label());
+  l.target.engine >= Engine::subgroup ? lower_conv_gemm(l, g, e) : lower_conv_direct(l, g, e);
+}
+
+Cost product_cost(std::span<const TensorDesc> in, std::span<const TensorDesc> out, double products) {
+  Cost c{2 * products, 0};
+  for (const TensorDesc& t : in) c.bytes += double(t.bytes());
+  for (const TensorDesc& t : out) c.bytes += double(t.bytes());
+  return c;
+}
+Cost linear_cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
+  return product_cost(in, out, double(in[0].elements()) * double(in[1].shape[1]));
+}
+
+std::vector<Case> linear_cases() {
+  return {
+      {{{{1, 1}}, {{1, 1}}}},
+      {{{{3, 8}}, {{8, 12}}, {{12}}}, {{"bias", 1}}},
+      {{{{18, 20}}, {{20, 36}}}},
+      {{{{5, 13}}, {{13, 7}}, {{7}}}, {{"bias", 1}, {"activation", "relu"}}},
+      {{{{33, 64}}, {{64, 7}}, {{7}}}, {{"bias", 1}}},
+  };
+}
+
+// ---- dx, dW --------------------------------------------------------------------------------------------------------
+
+std::vector<TensorDesc> grad_input_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check("linear_grad_input", label, in);
+  check.count(2);
+  check.storage(0, "dy"), check.rank(0, "dy", 2), check.rank(1, "weight", 2), check.same_type(1, "weight", 0, "dy");
+  check.shape(0, "dy", Shape{in[0].shape[0], in[1].shape[1]});
+  return {{Shape{in[0].shape[0], in[1].shape[0]}, in[0].dtype}};
+}
+
+void grad_input_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const size_t n = size_t(in[0].shape[0]), m = size_t(in[0].shape[1]), k = size_t(in[1].shape[0]);
+  for (size_t i = 0; i < n; ++i)
+    for (size_t c = 0; c < k; ++c)
+      for (size_t j = 0; j < m; ++j) out[0][i * k + c] += in[0][i * m + j] * in[1][c * m + j];
+}
+
+void grad_input_lower(Lowering& l) {
+  const ConvGeometry g = linear_geometry(l.in_desc(0).shape[0], l.in_desc(1).shape[0], l.in_desc(1).shape[1]);
+  l.target.engine >= Engine::subgroup ? lower_conv_gemm_grad_input(l, g) : lower_conv_direct_grad_input(l, g);
+}
+
+Cost grad_input_cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
+  return product_cost(in, out, double(out[0].elements()) * double(in[1].shape[1]));
+}
+
+std::vector<TensorDesc> grad_weight_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check("linear_grad_weight", label, in);
+  check.count(2);
+  check.storage(0, "x"), check.rank(0, "x", 2), check.rank(1, "dy", 2), check.same_type(1, "dy", 0, "x");
+  check.shape(1, "dy", Shape{in[0].shape[0], in[1].shape[1]});
+  return {{Shape{in[0].shape[1], in[1].shape[1]}, DType::f32}};
+}
+
+void grad_weight_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const size_t n = size_t(in[0].shape[0]), k = size_t(in[0].shape[1]), m = size_t(in[1].shape[1]);
+  for (size_t i = 0; i < n; ++i)
+    for (size_t c = 0; c < k; ++c)
+      for (size_t j = 0; j < m; ++j) out[0][c * m + j] += in[0][i * k + c] * in[1][i * m + j];
+}
+
+void grad_weight_lower(Lowering& l) {
+  const ConvGeometry g = linear_geometry(l.in_desc(0).shape[0], l.in_desc(0).shape[1], l.in_desc(1).shape[1]);
+  l.target.engine >= Engine::subgroup ? lower_conv_gemm_grad_filter(l, g) : lower_conv_direct_grad_filter(l, g);
+}
+
+Cost grad_weight_cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
+  return product_cost(in, out, double(in[0].elements()) * double(in[1].shape[1]));
+}
+
+// ---- channel_sum ---------------------------------------------------------------------------------------------------
+
+std::vector<TensorDesc> channel_sum_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check("channel_sum", label, in);
+  check.count(1);
+  check.storage(0, "x"), check.not_empty(0, "x");
+  return {{Shape{in[0].shape.last()}, DType::f32}};
+}
+
+void channel_sum_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const size_t c = size_t(in[0].shape.last());
+  for (size_t i = 0; i < in[0].data.size(); ++i) out[0][i % c] += in[0][i];
+}
+
+void channel_sum_lower(Lowering& l) {
+  constexpr int64_t kMostSummed = 1024;  // rows of a slice: bounds the rounding error
+  const int64_t c = l.in_desc(0).shape.last(), blocks = divide_round_up(c, 4), n = l.in_desc(0).shape[0];
+  const int64_t rows_per_image = l.in_desc(0).shape.rows() / n;
+  const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
+  const int64_t rows = batches.front().count * rows_per_image;
+  int64_t slices = std::max(divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, blocks), divide_round_up(rows, kMostSummed));
+  const int64_t rows_per_slice = divide_round_up(rows, std::min(slices, rows));
+  int64_t total = 0;
+  for (Slice s : batches) total += divide_round_up(s.count * rows_per_image, rows_per_slice);
+  const Binding partial = total > 1 ? l.workspace(size_t(total * c) * 4) : l.out(0);
+  int64_t first = 0;
+  for (Slice s : batches) {
+    const int64_t here = divide_round_up(s.count * rows_per_image, rows_per_slice);
+    const params::ChannelSum p{uint32_t(s.count * rows_per_image), uint32_t(c), uint32_t(rows_per_slice), uint32_t(here), uint32_t(first), uint32_t(here * blocks)};
+    l.dispatch(l.channel_module("channel_sum", l.in_desc(0).dtype, {c}), {l.target.workgroup}, {l.in(0, s), partial}, p, groups_for_single(l, p.count));
+    first += here;
+  }
+  if (total > 1) sum_slices(l, partial, l.out(0), c, total);
+}
+
+std::vector<Case> channel_sum_cases() { return {{{{{3, 7}}}}, {{{{2, 5, 6, 8}}}}, {{{{40, 9, 7, 12}}}}, {{{{1, 1}}}}}; }
+
+}  // namespace
+
+const OpDef linear{
+    .name = "linear",
+    .shape = linear_shape,
+    .reference = linear_reference,
+    .grad = linear_gradient,
+    .lower = linear_lower,
+    .cost = linear_cost,
+    .cases = linear_cases,
+    .exact_on_integers = true,
+    .error = 1e-6,
+    .half = true,
+};
+
+const OpDef linear_grad_input{
+    .name = "linear_grad_input",
+    .shape = grad_input_shape,
+    .reference = grad_input_reference,
+    .lower = grad_input_lower,
+    .cost = grad_input_cost,
+    .exact_on_integers = true,
+    .error = 1e-6,
+    .half = true,
+};
+
+const OpDef linear_grad_weight{
+    .name = "linear_grad_weight",
+    .shape = grad_weight_shape,
+    .reference = grad_weight_reference,
+    .lower = grad_weight_lower,
+    .cost = grad_weight_cost,
+    .exact_on_integers = true,
+    .error = 1e-6,
+    .half = true,
+};
+
+const OpDef channel_sum{
+    .name = "channel_sum",
+    .shape = channel_sum_shape,
+    .reference = channel_sum_reference,
+    .lower = channel_sum_lower,
+    .cases = channel_sum_cases,
+    .exact_on_integers = true,
+    .error = 1e-6,
+    .half = true,
+};
+
+}  // namespace vkfer::ops
