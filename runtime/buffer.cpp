@@ -32,6 +32,7 @@ Buffer::Buffer(std::shared_ptr<DeviceState> device, size_t bytes, Usage usage, s
                "buffer", "binding memory");
 }
 
+Buffer::Buffer() = default;
 Buffer::Buffer(Buffer&&) noexcept = default;
 Buffer& Buffer::operator=(Buffer&&) noexcept = default;
 Buffer::~Buffer() = default;

@@ -18,7 +18,7 @@ enum class Usage {
 // Movable, owns its memory. Every buffer can be bound as storage or texels, copied from and to, and filled.
 class Buffer {
  public:
-  Buffer() = default;  // empty: bytes() == 0
+  Buffer();  // empty: bytes() == 0
   Buffer(std::shared_ptr<DeviceState>, size_t bytes, Usage, std::string label);
   Buffer(Buffer&&) noexcept;
   Buffer& operator=(Buffer&&) noexcept;
