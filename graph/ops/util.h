@@ -73,6 +73,13 @@ class InputCheck {
   std::span<const TensorDesc> in_;
 };
 
+// Workgroup for shaders/include/workgroup_sum.glsl: a power of two.
+inline uint32_t tree_workgroup(const Lowering& l) {
+  uint32_t size = 1;
+  while (size * 2 <= std::min(l.target.workgroup, l.target.max_invocations)) size *= 2;
+  return size;
+}
+
 // A string as a template argument, so that shared shape functions name their op: .shape = same_shape<"relu">
 template <size_t N>
 struct OpName {
