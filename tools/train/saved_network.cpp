@@ -1,0 +1,87 @@
+#include "tools/train/saved_network.h"
+
+#include <charconv>
+
+#include "runtime/error.h"
+
+namespace vkfer {
+namespace {
+
+Json parse(const WeightFile& file, const std::string& key) {
+  const auto it = file.metadata.find(key);
+  if (it == file.metadata.end()) return {};
+  try {
+    return Json::parse(it->second);
+  } catch (const nlohmann::json::exception&) {
+    fail("weights", "{}: metadata '{}' is damaged: '{}'", file.source, key, it->second.substr(0, 100));
+  }
+}
+
+int number(const WeightFile& file, const std::string& key, int fallback) {
+  const auto it = file.metadata.find(key);
+  if (it == file.metadata.end()) return fallback;
+  int value = 0;
+  const char* end = it->second.data() + it->second.size();
+  if (std::from_chars(it->second.data(), end, value).ptr != end)
+    fail("weights", "{}: metadata '{}' is no number: '{}'", file.source, key, it->second.substr(0, 100));
+  return value;
+}
+
+// What the file says, unless the caller asks for something else.
+int agree(const WeightFile& file, const char* option, int said, int asked) {
+  if (asked && said && asked != said)
+    fail(option, "got {}, but {} was trained with {}. Fix: leave {} out", asked, file.source, said, option);
+  return said ? said : asked;
+}
+
+}  // namespace
+
+void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<std::string>& classes) {
+  const Preprocessing& p = n.preprocessing;
+  file.metadata["model"] = n.model->name;
+  file.metadata["size"] = std::to_string(n.size);
+  file.metadata["channels"] = std::to_string(n.channels);
+  file.metadata["classes"] = Json(classes).dump();
+  file.metadata["preprocessing"] = Json({{"name", p.name}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}}).dump();
+}
+
+int classifier_rows(const WeightFile& file, const ModelInfo& model) {
+  const auto it = file.tensors.find(model.classifier + ".weight");
+  return it == file.tensors.end() || it->second.shape.empty() ? 0 : int(it->second.shape[0]);
+}
+
+SavedNetwork read_network(const std::filesystem::path& path, const std::string& model, int size, int channels) {
+  SavedNetwork saved;
+  saved.weights = read_safetensors(path);
+  WeightFile& file = saved.weights;
+  const auto named = file.metadata.find("model");
+  if (named == file.metadata.end() && model.empty())
+    fail("--model", "{} does not say which network it belongs to. Fix: --model NAME", path.string());
+  const ModelInfo& info = find_model(named == file.metadata.end() ? model : named->second);
+  if (!model.empty() && &find_model(model) != &info)
+    fail("--model", "got {}, but {} holds weights of {}", model, path.string(), info.name);
+
+  NetworkSettings& n = saved.network;
+  n.model = &info;
+  n.size = agree(file, "--size", number(file, "size", 0), size);
+  if (n.size == 0) n.size = info.default_size;
+  n.channels = agree(file, "--channels", number(file, "channels", 0), channels);
+  if (n.channels == 0) n.channels = 3;
+  n.classes = classifier_rows(file, info);
+  if (n.classes < 1) fail("weights", "{}: no classifier '{}.weight' in it", path.string(), info.classifier);
+  n.preprocessing = info.preprocessing;
+  try {
+    if (const Json p = parse(file, "preprocessing"); p.is_object())
+      n.preprocessing = {p.at("name"), p.at("scale"), p.at("mean").get<std::vector<double>>(), p.at("std").get<std::vector<double>>()};
+    if (const Json c = parse(file, "classes"); c.is_array()) saved.classes = c.get<std::vector<std::string>>();
+  } catch (const nlohmann::json::exception& e) {
+    fail("weights", "{}: damaged metadata: {}", path.string(), e.what());
+  }
+  if (!saved.classes.empty() && int(saved.classes.size()) != n.classes)
+    fail("weights", "{}: {} class names for {} classes", path.string(), saved.classes.size(), n.classes);
+  if (n.preprocessing.mean.size() != 3 || n.preprocessing.std.size() != 3)
+    fail("weights", "{}: preprocessing needs a mean and a std for 3 channels", path.string());
+  return saved;
+}
+
+}  // namespace vkfer

@@ -1,0 +1,269 @@
+#include "tools/train/training.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/init.h"
+#include "models/weights/transfer.h"
+#include "runtime/error.h"
+#include "tools/train/resize.h"
+#include "tools/train/saved_network.h"
+
+namespace vkfer {
+namespace {
+
+// A save that takes long comes seldom: at most a twentieth of the time goes into saving.
+constexpr double kSaveShare = 20;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void check_classes(const Dataset& dataset) {
+  if (dataset.classes().size() < 2) fail("data", "{}: {} class, expected 2 or more", dataset.source(), dataset.classes().size());
+  const std::vector<size_t> counts = dataset.class_counts("train");
+  for (size_t c = 0; c < counts.size(); ++c)
+    if (counts[c] == 0) fail("data", "{}: class '{}' has no training image. Fix: add some, or remove the class", dataset.source(), dataset.classes()[c]);
+  if (labelled(dataset, "val").empty())
+    fail("data", "{}: no labelled validation image. Fix: add a val folder, or --val-fraction 0.1", dataset.source());
+}
+
+NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
+  NetworkSettings n;
+  n.model = &find_model(s.model);
+  n.size = s.size;
+  n.channels = s.channels;
+  n.classes = int(dataset.classes().size());
+  n.batch = s.batch;
+  n.pixel_channels = std::min(s.channels, std::max(1, dataset.channels()));
+  n.preprocessing = n.model->preprocessing;
+  n.dropout = s.dropout;
+  n.label_smoothing = s.label_smoothing;
+  n.freeze_backbone = s.freeze_backbone;
+  return n;
+}
+
+// What differs between then and now, or "".
+std::string difference(const Arithmetic& then, const Arithmetic& now) {
+  if (then.device != now.device) return fmt::format("the device was {}, now it is {}", then.device, now.device);
+  if (then.driver != now.driver) return fmt::format("the driver was {}, now it is {}", then.driver, now.driver);
+  if (then.training_signature != now.training_signature || then.evaluation_signature != now.evaluation_signature)
+    return "this version of vkfer adds in another order";
+  return {};
+}
+
+}  // namespace
+
+std::string driver_text(const DeviceInfo& info) { return info.driver_name + " " + info.driver_info; }
+
+Training::Training(Device& device, const Dataset& dataset, const TrainSettings& settings, std::optional<Checkpoint> from,
+                   TrainHooks hooks)
+    : device_(device), dataset_(dataset), settings_(settings), hooks_(std::move(hooks)),
+      optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), states_(device) {
+  check_classes(dataset);
+  network_ = network_of(settings_, dataset);
+  const std::string driver = driver_text(device.info());
+  const bool same_device = from && from->arithmetic.device == device.info().name && from->arithmetic.driver == driver;
+  build(same_device ? from->arithmetic.target : target_for(device.info()));
+  const Arithmetic now{executor_->plan().target, executor_->plan().signature(), evaluator_->plan().signature(),
+                       device.info().name, driver};
+  decode();
+  if (from) {
+    inexact_because_ = difference(from->arithmetic, now);
+    at_ = std::move(*from);
+    restore();
+  } else {
+    start();
+  }
+  at_.arithmetic = now;
+}
+
+void Training::decode() {
+  CacheOptions options;
+  options.size = settings_.size;
+  options.channels = network_.pixel_channels;
+  options.skip_bad = settings_.skip_bad;
+  options.resize = resize_on(device_);
+  const auto decode_split = [&](const char* split, const char* what) {
+    if (hooks_.progress) options.progress = [this, what](size_t done, size_t total) { hooks_.progress(what, done, total); };
+    auto cache = std::make_unique<DecodedCache>(dataset_, labelled(dataset_, split), options);
+    if (!cache->skipped().empty())
+      say(fmt::format("{} unreadable images left out of {}: {}{}", cache->skipped().size(), split, cache->skipped()[0],
+                      cache->skipped().size() > 1 ? ", ..." : ""));
+    return cache;
+  };
+  train_ = decode_split("train", "reading training images");
+  val_ = decode_split("val", "reading validation images");
+  if (train_->size() < size_t(settings_.batch))
+    fail("--batch", "got {}, but there are only {} training images. Fix: --batch {}", settings_.batch, train_->size(),
+         std::max<size_t>(1, train_->size() / 4));
+  sampler_ = std::make_unique<Sampler>(
+      train_->size(), SamplerOptions{.batch = size_t(settings_.batch), .seed = settings_.seed, .shuffle = true, .drop_last = true});
+  steps_per_epoch_ = int64_t(sampler_->batches());
+}
+
+void Training::build(const Target& target) {
+  step_ = training_graph(network_, optimizer_, settings_.optimizer_settings());
+  Plan plan = make_plan(step_.graph, target);
+  executor_ = std::make_unique<Executor>(device_, std::move(step_.graph), std::move(plan), states_);
+  executor_->write(step_.class_weights, std::vector<float>(size_t(network_.classes), 1.0f));
+  evaluator_ = std::make_unique<Evaluator>(device_, states_, network_, target);
+}
+
+void Training::start() {
+  initialise(executor_->graph(), states_, settings_.seed);
+  if (settings_.weights.empty()) return;
+  const SavedNetwork saved = read_network(settings_.weights, settings_.model, 0, settings_.channels);
+  const bool other_classes = saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != dataset_.classes());
+  if (other_classes) say("the classes differ from those of --weights: the classifier starts at random");
+  load_weights(saved.weights, evaluator_->graph(), states_,
+               {.classifier = network_.model->classifier, .skip_classifier = other_classes});
+}
+
+void Training::restore() {
+  std::vector<std::string> names = states_.names();
+  std::erase(names, kEvalSums);
+  const bool same_names = std::ranges::equal(names, at_.states, {}, {}, [](const auto& entry) { return entry.first; });
+  if (!same_names) fail("checkpoint", "its tensors are not those of this network. Fix: resume with the version that wrote it");
+  for (const auto& [name, bytes] : at_.states) states_.write_bytes(name, bytes);
+  at_.states.clear();
+}
+
+Json Training::config() const {
+  const DeviceInfo& info = device_.info();
+  const Plan& plan = executor_->plan();
+  Json counts = Json::object();
+  for (const char* split : {"train", "val", "test"}) counts[split] = labelled(dataset_, split).size();
+  int64_t parameters = 0;
+  for (const Value v : executor_->graph().states())
+    if (executor_->graph().info(v).state.trainable) parameters += executor_->graph().desc(v).elements();
+  return {{"settings", settings_json(settings_)},
+          {"network", {{"trainable_parameters", parameters}, {"classes", dataset_.classes()},
+                       {"preprocessing", {{"name", network_.preprocessing.name}, {"scale", network_.preprocessing.scale},
+                                          {"mean", network_.preprocessing.mean}, {"std", network_.preprocessing.std}}}}},
+          {"data", {{"source", dataset_.source()}, {"synthetic", dataset_.synthetic()}, {"images", counts},
+                    {"official_split", dataset_.official_split()}, {"fingerprint", fingerprint(dataset_)}}},
+          {"device", {{"name", info.name}, {"type", to_string(info.type)}, {"driver", driver_text(info)},
+                      {"api", info.api_version}, {"uuid", info.uuid}}},
+          {"plan", {{"target", target_json(plan.target)}, {"training", plan.signature()},
+                    {"evaluation", evaluator_->plan().signature()}, {"steps_per_epoch", steps_per_epoch_},
+                    {"activation_bytes", plan.arena_bytes()}, {"state_bytes", plan.state_bytes},
+                    {"flops_per_step", plan.cost.flops}}}};
+}
+
+// ---- the loop -----------------------------------------------------------------------------------------------------
+
+TrainResult Training::run(RunFolder& folder) {
+  last_save_ = epoch_start_ = Clock::now();
+  bool stopped = false;
+  while (!at_.finished && !stopped) {
+    stopped = !train_epoch(folder) || !finish_epoch();
+    // Short epochs are not all worth a checkpoint, but the end is.
+    if (stopped || at_.finished || seconds_since(last_save_) > kSaveShare * save_seconds_) save(folder);
+  }
+  folder.derive(at_, dataset_.classes());
+  return {at_.finished, at_.history, at_.best_epoch};
+}
+
+// The rest of the epoch's steps; false when it was stopped.
+bool Training::train_epoch(RunFolder& folder) {
+  epoch_start_ = Clock::now();
+  if (at_.step == 0) states_.write(kTrainSums, std::vector<float>(size_t(states_.desc(kTrainSums).elements()), 0.0f));
+  std::vector<std::vector<int64_t>> batches = sampler_->epoch(uint32_t(at_.epoch));
+  batches.erase(batches.begin(), batches.begin() + ptrdiff_t(at_.step));
+  BatchLoader loader(*train_, std::move(batches));
+  std::vector<int64_t> positions;
+  std::vector<uint8_t> pixels;
+  while (loader.next(positions, pixels)) {
+    if (stop_requested()) return false;
+    train_step(positions, pixels);
+    if (seconds_since(last_save_) > std::max(hooks_.checkpoint_seconds, kSaveShare * save_seconds_)) save(folder);
+  }
+  return true;
+}
+
+void Training::train_step(const std::vector<int64_t>& positions, const std::vector<uint8_t>& pixels) {
+  const int64_t index = at_.order(steps_per_epoch_);
+  const double lr = learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, index);
+  std::vector<int32_t> labels, augment;
+  for (const int64_t position : positions) {
+    const size_t sample = train_->dataset_index(size_t(position));
+    labels.push_back(train_->sample(size_t(position)).label);
+    const Augmentation a = augmentation(settings_.seed, uint32_t(at_.epoch), uint32_t(sample), settings_.crop,
+                                        settings_.flip ? 0.5f : 0.0f);
+    augment.insert(augment.end(), {a.flip, a.dy, a.dx, 0});
+  }
+  executor_->write(step_.pixels, pixels);
+  executor_->write(step_.augment, augment);
+  executor_->write(step_.labels, labels);
+  executor_->write(step_.hyper, std::span<const float>(optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1)));
+  if (step_.step) {
+    const auto low = [](uint64_t v) { return int32_t(uint32_t(v)); };
+    const std::array<int32_t, 4> words{low(settings_.seed), low(settings_.seed >> 32), low(uint64_t(index)), low(uint64_t(index) >> 32)};
+    executor_->write(step_.step, std::span<const int32_t>(words));
+  }
+  executor_->run();
+  const double loss = executor_->read_scalar(step_.loss);
+  if (!std::isfinite(loss)) fail_not_finite(loss, lr, positions);
+  ++at_.step;
+  if (hooks_.step) hooks_.step({at_.epoch + 1, settings_.epochs, at_.step, steps_per_epoch_, settings_.batch, loss, lr});
+}
+
+void Training::fail_not_finite(double loss, double lr, const std::vector<int64_t>& positions) const {
+  std::string names;
+  constexpr size_t kNamed = 3;
+  for (size_t i = 0; i < std::min(kNamed, positions.size()); ++i)
+    names += (i ? ", " : "") + train_->sample(size_t(positions[i])).id;
+  if (positions.size() > kNamed) names += fmt::format(" and {} more", positions.size() - kNamed);
+  fail("train", "the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. Fix: lower --lr; the last checkpoint is sound",
+       loss, at_.epoch + 1, at_.step + 1, lr, names);
+}
+
+// Validates and moves to the next epoch; false when it was stopped.
+bool Training::finish_epoch() {
+  const auto progress = [this](size_t done) {
+    if (hooks_.progress) hooks_.progress("validating", done, val_->size());
+    return !stop_requested();
+  };
+  const std::optional<Evaluation> val = evaluator_->evaluate(*val_, {}, progress);
+  if (!val) return false;
+  const int64_t last = at_.order(steps_per_epoch_) - 1;
+  EpochRecord record{at_.epoch + 1, Evaluation::of_sums(network_.classes, states_.read(kTrainSums)), *val,
+                     learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, last),
+                     at_.epoch_seconds + seconds_since(epoch_start_)};
+  at_.history.push_back(record);
+  const auto figure = [](const EpochRecord& r) {
+    return std::pair(classification_metrics(r.val.confusion).accuracy, -r.val.loss());
+  };
+  const bool best = at_.best_epoch == 0 || figure(record) > figure(at_.history[size_t(at_.best_epoch) - 1]);
+  if (best) {
+    at_.best_epoch = record.epoch;
+    at_.best_model = export_model();
+  }
+  at_.epoch += 1;
+  at_.step = 0;
+  at_.epoch_seconds = 0;
+  at_.finished = at_.epoch >= settings_.epochs;
+  if (hooks_.epoch) hooks_.epoch(record, best);
+  return at_.finished || !stop_requested();
+}
+
+std::vector<std::byte> Training::export_model() {
+  WeightFile file;
+  set_metadata(file, network_, dataset_.classes());
+  export_weights(evaluator_->graph(), states_, file);
+  return safetensors_bytes(file);
+}
+
+void Training::save(RunFolder& folder) {
+  const Clock::time_point start = Clock::now();
+  Checkpoint saved = at_;
+  for (const std::string& name : states_.names())
+    if (name != kEvalSums) saved.states[name] = states_.read_bytes(name);
+  if (saved.step > 0) saved.epoch_seconds += seconds_since(epoch_start_);
+  folder.save(saved, at_.order(steps_per_epoch_), dataset_.classes());
+  last_save_ = Clock::now();
+  save_seconds_ = seconds_since(start);
+}
+
+}  // namespace vkfer

@@ -1,0 +1,100 @@
+#pragma once
+// One training run. Everything random is a function of the seed and the position, and all that lives on the device is in
+// the checkpoint, so that a run that was interrupted anywhere ends with the same bits as one that was not.
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/data/dataset.h"
+#include "tools/data/sampler.h"
+#include "tools/train/evaluator.h"
+#include "tools/train/run_folder.h"
+#include "tools/train/settings.h"
+
+namespace vkfer {
+
+struct StepReport {
+  int epoch = 0, epochs = 0;        // from 1
+  int64_t step = 0, steps = 0;      // of this epoch, done
+  int batch = 0;
+  double loss = 0, learning_rate = 0;
+};
+
+// How the world hears of a run and stops it; any may be empty.
+struct TrainHooks {
+  std::function<void(const std::string& line)> say;
+  std::function<void(const StepReport&)> step;
+  std::function<void(const EpochRecord&, bool best)> epoch;
+  std::function<void(const char* what, size_t done, size_t total)> progress;  // decoding, validating
+  std::function<bool()> stop;              // asked after each step and batch
+  double checkpoint_seconds = 60;          // at least this often within an epoch; never changes a result
+};
+
+struct TrainResult {
+  bool finished = false;            // else stopped on request: resume goes on
+  std::vector<EpochRecord> history;
+  int best_epoch = 0;
+};
+
+class Training {
+ public:
+  // Opens and checks everything: decodes the images, builds the graphs. `settings` are resolved ones; `from` the
+  // checkpoint to go on from. The device and the data set must outlive it.
+  Training(Device&, const Dataset&, const TrainSettings&, std::optional<Checkpoint> from, TrainHooks);
+
+  Json config() const;  // what config.json holds
+  // Empty, or why going on from the checkpoint will not give the same bits as the run that wrote it.
+  std::string inexact_because() const { return inexact_because_; }
+  size_t train_images() const { return train_->size(); }
+  size_t val_images() const { return val_->size(); }
+
+  TrainResult run(RunFolder&);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void decode();
+  void build(const Target&);
+  void start();
+  void restore();
+  bool stop_requested() const { return hooks_.stop && hooks_.stop(); }
+  bool train_epoch(RunFolder&);
+  void train_step(const std::vector<int64_t>& positions, const std::vector<uint8_t>& pixels);
+  [[noreturn]] void fail_not_finite(double loss, double lr, const std::vector<int64_t>& positions) const;
+  bool finish_epoch();
+  std::vector<std::byte> export_model();
+  void save(RunFolder&);
+  void say(const std::string& line) const {
+    if (hooks_.say) hooks_.say(line);
+  }
+
+  Device& device_;
+  const Dataset& dataset_;
+  TrainSettings settings_;
+  TrainHooks hooks_;
+  NetworkSettings network_;
+  const OptimizerDef& optimizer_;
+  const ScheduleDef& schedule_;
+  std::unique_ptr<DecodedCache> train_, val_;
+  std::unique_ptr<Sampler> sampler_;
+  int64_t steps_per_epoch_ = 0;
+  States states_;
+  StepGraph step_;  // its graph has moved into executor_
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Evaluator> evaluator_;
+  Checkpoint at_;   // where the run is; the states are read when it is saved
+  std::string inexact_because_;
+  Clock::time_point epoch_start_, last_save_;
+  double save_seconds_ = 0;
+};
+
+// "name, driver": what must agree for the same bits.
+std::string driver_text(const DeviceInfo&);
+// Of the samples, labels and splits: two data sets with the same one train alike.
+std::string fingerprint(const Dataset&);
+// Labelled samples of a split.
+std::vector<size_t> labelled(const Dataset&, std::string_view split);
+
+}  // namespace vkfer
