@@ -1,0 +1,376 @@
+// Batch normalisation (Ioffe and Szegedy, 2015) with the addition and the activation that follow it, its gradient, and its folding
+// into a convolution. Training keeps mean and invstd of the batch; evaluation and frozen layers use the running statistics.
+#include <cmath>
+
+#include "graph/ops/activation.h"
+#include "graph/ops/conv_geometry.h"
+#include "graph/ops/ops.h"
+#include "graph/ops/util.h"
+#include "shaders/params/batch_norm.h"
+
+namespace vkfer::ops {
+namespace {
+
+constexpr int64_t kMostSummed = 1024;  // rows of a slice: bounds the rounding error
+constexpr double kEps = 1e-5, kMomentum = 0.1;
+
+double eps_of(const Attrs& a) { return a.number("eps", kEps); }
+bool has_residual(const Attrs& a) { return a.integer("residual", 0) != 0; }
+Activation activation_of(const Attrs& a) { return activation_from_name(a.text("activation", "none"), "batch_norm"); }
+
+// ---- launches over [rows, c] ---------------------------------------------------------------------------------------
+
+struct Rows {
+  int64_t images, per_image, c, blocks;
+  explicit Rows(const TensorDesc& x) : images(x.shape[0]), per_image(x.shape.rows() / x.shape[0]), c(x.shape.last()), blocks(divide_round_up(c, 4)) {}
+  int64_t all() const { return images * per_image; }
+};
+
+// Rows of a slice so that the reduction fills the device and no sum grows long.
+int64_t slice_rows(const Lowering& l, const Rows& r, int64_t rows) {
+  const int64_t wanted = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, r.blocks);
+  return divide_round_up(rows, std::min(rows, std::max(wanted, divide_round_up(rows, kMostSummed))));
+}
+
+// One launch a batch slice; run(slice, push) dispatches it. Returns the number of row slices in all.
+template <class Run>
+int64_t for_each_launch(const Rows& r, const std::vector<Slice>& batches, int64_t rows_per_slice, Run run) {
+  int64_t first = 0;
+  for (Slice s : batches) {
+    const int64_t rows = s.count * r.per_image, slices = divide_round_up(rows, rows_per_slice);
+    params::BatchNorm p{};
+    p.rows = uint32_t(rows), p.c = uint32_t(r.c), p.rows_per_slice = uint32_t(rows_per_slice);
+    p.first_slice = uint32_t(first), p.count = uint32_t(slices * r.blocks);
+    p.inverse_rows = 1.0f / float(r.all());
+    run(s, p);
+    first += slices;
+  }
+  return first;
+}
+
+int64_t count_slices(const Rows& r, const std::vector<Slice>& batches, int64_t rows_per_slice) {
+  return for_each_launch(r, batches, rows_per_slice, [](Slice, const params::BatchNorm&) {});
+}
+
+std::array<uint32_t, 3> groups_of(const Lowering& l, const params::BatchNorm& p) { return groups_for_single(l, p.count); }
+
+// Chunks of the passes that map: as much work an invocation as the device likes.
+int64_t chunk_rows(const Lowering& l) { return l.target.vectors_per_invocation; }
+
+// y = activation((x - mean) * gamma * invstd + beta + residual); spread: invstd, or the variance.
+void lower_apply(Lowering& l, Binding mean, Binding spread, bool variance) {
+  const Rows r(l.in_desc(0));
+  const bool residual = has_residual(l.attrs());
+  for_each_launch(r, l.batch_slices({l.in_desc(0)}), chunk_rows(l), [&](Slice s, params::BatchNorm p) {
+    p.eps = float(eps_of(l.attrs()));
+    l.dispatch(l.channel_module("batch_norm_apply", l.in_desc(0).dtype, {r.c}),
+               {l.target.workgroup, variance, residual, uint32_t(activation_of(l.attrs()))},
+               {l.in(0, s), l.in(1), l.in(2), mean, spread, residual ? l.in(5, s) : l.in(0, s), l.out(0, s)}, p, groups_of(l, p));
+  });
+}
+
+// ---- training forward ----------------------------------------------------------------------------------------------
+
+void check_inputs(const InputCheck& check, std::span<const TensorDesc> in, size_t first_vector, std::initializer_list<std::string_view> names) {
+  check.storage(0, "x"), check.not_empty(0, "x");
+  check.require(in[0].shape.rank() >= 2, "x is {}, expected [..., c]", in[0].to_string());
+  for (auto name : names) {
+    check.shape(first_vector, name, Shape{in[0].shape.last()});
+    check.dtype(first_vector++, name, DType::f32);
+  }
+}
+
+std::vector<TensorDesc> train_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check("batch_norm", label, in);
+  check.count(5 + size_t(has_residual(attrs)));
+  check_inputs(check, in, 1, {"gamma", "beta", "running_mean", "running_var"});
+  if (has_residual(attrs)) check.same_shape(5, "residual", 0, "x"), check.same_type(5, "residual", 0, "x");
+  check.require(in[0].shape.rows() > 1, "x is {}: one value a channel has no variance to train on. Fix: use a larger --batch or --size",
+                in[0].to_string());
+  const TensorDesc c{Shape{in[0].shape.last()}};
+  return {in[0], c, c, c, c};
+}
+
+void train_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const size_t c = size_t(in[0].shape.last()), rows = in[0].data.size() / c;
+  const double momentum = attrs.number("momentum", kMomentum);
+  for (size_t k = 0; k < c; ++k) {
+    double mean = 0, m2 = 0;
+    for (size_t i = 0; i < rows; ++i) mean += in[0][i * c + k] / double(rows);
+    for (size_t i = 0; i < rows; ++i) m2 += (in[0][i * c + k] - mean) * (in[0][i * c + k] - mean);
+    const double invstd = 1 / std::sqrt(m2 / double(rows) + eps_of(attrs));
+    for (size_t i = k; i < rows * c; i += c) {
+      const double z = (in[0][i] - mean) * invstd * in[1][k] + in[2][k] + (has_residual(attrs) ? in[5][i] : 0);
+      out[0][i] = activate(activation_of(attrs), z);
+    }
+    out[1][k] = mean, out[2][k] = invstd;
+    out[3][k] = (1 - momentum) * in[3][k] + momentum * mean;
+    out[4][k] = (1 - momentum) * in[4][k] + momentum * m2 / double(rows - 1);
+  }
+}
+
+void train_lower(Lowering& l) {
+  const Rows r(l.in_desc(0));
+  const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
+  const int64_t per_slice = slice_rows(l, r, batches.front().count * r.per_image), slices = count_slices(r, batches, per_slice);
+  const Binding mean = l.workspace(size_t(slices * r.c) * 4), m2 = l.workspace(size_t(slices * r.c) * 4), size = l.workspace(size_t(slices) * 4);
+  for_each_launch(r, batches, per_slice, [&](Slice s, params::BatchNorm p) {
+    l.dispatch(l.channel_module("batch_norm_stats", l.in_desc(0).dtype, {r.c}), {l.target.workgroup}, {l.in(0, s), mean, m2, size}, p, groups_of(l, p));
+  });
+  params::BatchNorm p{};
+  p.c = uint32_t(r.c), p.slices = uint32_t(slices), p.eps = float(eps_of(l.attrs())), p.momentum = float(l.attrs().number("momentum", kMomentum));
+  l.dispatch("batch_norm_finish.f32", {l.target.workgroup}, {mean, m2, size, l.in(3), l.in(4), l.out(1), l.out(2), l.out(3), l.out(4)}, p,
+             groups_for_single(l, r.c));
+  lower_apply(l, l.out(1), l.out(2), false);
+}
+
+// The gradient node's residual input and output exist when the activation needs them; otherwise dresidual is dy itself.
+Attrs gradient_attrs(Gradient& g, bool residual_in_kernel) {
+  return Attrs{{"eps", eps_of(g.attrs())}, {"activation", g.attrs().text("activation", "none")}, {"residual", residual_in_kernel}};
+}
+
+void train_gradient(Gradient& g) {
+  if (!g.grad(0)) return;
+  const bool residual = has_residual(g.attrs()), in_kernel = residual && activation_of(g.attrs()) != Activation::none;
+  std::vector<Value> in{g.in(0), g.grad(0), g.in(1), g.in(2), g.out(1), g.out(2)};
+  if (in_kernel) in.push_back(g.in(5));
+  const std::vector<Value> out = g.add(batch_norm_grad, gradient_attrs(g, in_kernel), in, "grad");
+  g.set(0, out[0]), g.set(1, out[1]), g.set(2, out[2]);
+  if (residual) g.set(5, in_kernel ? out[3] : g.grad(0));
+}
+
+std::vector<Case> train_cases() {
+  auto bn = [](Shape x, Attrs attrs = {}) {
+    const TensorDesc c{Shape{x.last()}};
+    const bool residual = has_residual(attrs);
+    Case k{{{x}, c, c, c, c}, std::move(attrs), {Fill::real(-2, 3), Fill::real(0.5, 2), Fill::real(), Fill::real(), Fill::real(0.5, 2)}};
+    if (residual) k.in.push_back({x}), k.fill.push_back(Fill::real());
+    return k;
+  };
+  return {
+      bn({2, 1, 1, 1}), bn({3, 4, 5, 8}), bn({2, 5, 3, 7}), bn({9, 6, 5, 12}, {{"activation", "relu6"}, {"momentum", 0.25}}),
+      bn({2, 7, 5, 16}, {{"residual", 1}}), bn({2, 4, 7, 8}, {{"residual", 1}, {"activation", "relu"}, {"eps", 1e-3}}),
+      bn({3, 5, 3, 6}, {{"residual", 1}, {"activation", "silu"}}), bn({40, 9}, {{"activation", "hardswish"}}), bn({5, 8}),
+      bn({3, 4, 4, 20}, {{"activation", "sigmoid"}}),
+  };
+}
+
+// ---- gradient, batch or running statistics -------------------------------------------------------------------------
+
+// (x, dy, gamma, beta, mean, invstd | variance (, residual)) -> dx, dgamma, dbeta (, dresidual)
+template <OpName kOp>
+std::vector<TensorDesc> grad_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check(kOp.text, label, in);
+  check.count(6 + size_t(has_residual(attrs)));
+  check_inputs(check, in, 2, {"gamma", "beta", "mean", "spread"});
+  check.same_shape(1, "dy", 0, "x"), check.same_type(1, "dy", 0, "x");
+  if (has_residual(attrs)) check.same_shape(6, "residual", 0, "x"), check.same_type(6, "residual", 0, "x");
+  const TensorDesc c{Shape{in[0].shape.last()}};
+  std::vector<TensorDesc> out{in[0], c, c};
+  if (has_residual(attrs)) out.push_back(in[0]);
+  return out;
+}
+
+template <bool kRunning>
+void grad_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const size_t c = size_t(in[0].shape.last()), rows = in[0].data.size() / c;
+  const bool residual = has_residual(attrs);
+  for (size_t k = 0; k < c; ++k) {
+    const double gamma = in[2][k], beta = in[3][k], mean = in[4][k], invstd = kRunning ? 1 / std::sqrt(in[5][k] + eps_of(attrs)) : in[5][k];
+    std::vector<double> g(rows), xhat(rows);
+    for (size_t i = 0; i < rows; ++i) {
+      const size_t at = i * c + k;
+      xhat[i] = (in[0][at] - mean) * invstd;
+      g[i] = in[1][at] * activate_slope(activation_of(attrs), xhat[i] * gamma + beta + (residual ? in[6][at] : 0));
+      out[1][k] += g[i] * xhat[i];
+      out[2][k] += g[i];
+      if (residual) out[3][at] = g[i];
+    }
+    for (size_t i = 0; i < rows; ++i)
+      out[0][i * c + k] = gamma * invstd * (kRunning ? g[i] : g[i] - (out[2][k] + xhat[i] * out[1][k]) / double(rows));
+  }
+}
+
+template <bool kRunning>
+void grad_lower(Lowering& l) {
+  const Rows r(l.in_desc(0));
+  const bool residual = has_residual(l.attrs());
+  const uint32_t activation = uint32_t(activation_of(l.attrs()));
+  const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
+  const int64_t per_slice = slice_rows(l, r, batches.front().count * r.per_image), slices = count_slices(r, batches, per_slice);
+  const bool split = slices > 1;
+  const Binding dgamma = split ? l.workspace(size_t(slices * r.c) * 4) : l.out(1), dbeta = split ? l.workspace(size_t(slices * r.c) * 4) : l.out(2);
+  auto inputs = [&](Slice s) -> std::vector<Binding> {
+    return {l.in(0, s), l.in(1, s), l.in(2), l.in(3), l.in(4), l.in(5), residual ? l.in(6, s) : l.in(0, s)};
+  };
+  for_each_launch(r, batches, per_slice, [&](Slice s, params::BatchNorm p) {
+    p.eps = float(eps_of(l.attrs()));
+    std::vector<Binding> b = inputs(s);
+    b.insert(b.end(), {dgamma, dbeta});
+    l.dispatch(l.channel_module("batch_norm_grad_sums", l.in_desc(0).dtype, {r.c}), {l.target.workgroup, kRunning, residual, activation}, b, p, groups_of(l, p));
+  });
+  if (split) sum_slices(l, dgamma, l.out(1), r.c, slices), sum_slices(l, dbeta, l.out(2), r.c, slices);
+  for_each_launch(r, batches, chunk_rows(l), [&](Slice s, params::BatchNorm p) {
+    p.eps = float(eps_of(l.attrs()));
+    std::vector<Binding> b = inputs(s);
+    b.insert(b.end(), {l.out(1), l.out(2), l.out(0, s), residual ? l.out(3, s) : l.out(0, s)});
+    l.dispatch(l.channel_module("batch_norm_grad_apply", l.in_desc(0).dtype, {r.c}), {l.target.workgroup, kRunning, residual, activation, residual}, b, p,
+               groups_of(l, p));
+  });
+}
+
+// ---- evaluation ----------------------------------------------------------------------------------------------------
+
+std::vector<TensorDesc> eval_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check("batch_norm_eval", label, in);
+  check.count(5 + size_t(has_residual(attrs)));
+  check_inputs(check, in, 1, {"gamma", "beta", "running_mean", "running_var"});
+  if (has_residual(attrs)) check.same_shape(5, "residual", 0, "x"), check.same_type(5, "residual", 0, "x");
+  return {in[0]};
+}
+
+void eval_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const size_t c = size_t(in[0].shape.last());
+  for (size_t i = 0; i < in[0].data.size(); ++i) {
+    const size_t k = i % c;
+    const double z = (in[0][i] - in[3][k]) / std::sqrt(in[4][k] + eps_of(attrs)) * in[1][k] + in[2][k];
+    out[0][i] = activate(activation_of(attrs), z + (has_residual(attrs) ? in[5][i] : 0));
+  }
+}
+
+void eval_lower(Lowering& l) { lower_apply(l, l.in(3), l.in(4), true); }
+
+void eval_gradient(Gradient& g) {
+  const bool residual = has_residual(g.attrs()), in_kernel = residual && activation_of(g.attrs()) != Activation::none;
+  std::vector<Value> in{g.in(0), g.grad(0), g.in(1), g.in(2), g.in(3), g.in(4)};
+  if (in_kernel) in.push_back(g.in(5));
+  const std::vector<Value> out = g.add(batch_norm_eval_grad, gradient_attrs(g, in_kernel), in, "grad");
+  g.set(0, out[0]), g.set(1, out[1]), g.set(2, out[2]);
+  if (residual) g.set(5, in_kernel ? out[3] : g.grad(0));
+}
+
+std::vector<Case> eval_cases() {
+  std::vector<Case> cases = train_cases();
+  for (Case& k : cases) {
+    // The running statistics are constants here: they have no gradient.
+    const size_t c = size_t(k.in[3].elements());
+    std::vector<double> mean(c), var(c);
+    for (size_t i = 0; i < c; ++i) mean[i] = 0.25 * double(i % 5) - 0.5, var[i] = 0.5 + 0.25 * double(i % 7);
+    k.fill[3] = Fill::fixed(mean), k.fill[4] = Fill::fixed(var);
+  }
+  return cases;
+}
+
+// ---- folding -------------------------------------------------------------------------------------------------------
+
+std::vector<TensorDesc> fold_filter_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check("fold_filter", label, in);
+  check.count(3);
+  check.storage(0, "filter");
+  for (size_t i : {1, 2}) check.shape(i, "gamma or variance", Shape{in[0].shape.last()}), check.dtype(i, "gamma or variance", DType::f32);
+  return {in[0]};
+}
+
+void fold_filter_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const size_t c = size_t(in[0].shape.last());
+  for (size_t i = 0; i < in[0].data.size(); ++i) out[0][i] = in[0][i] * in[1][i % c] / std::sqrt(in[2][i % c] + eps_of(attrs));
+}
+
+void fold_filter_lower(Lowering& l) {
+  const params::Fold p{uint32_t(l.in_desc(0).elements()), uint32_t(l.in_desc(0).shape.last()), float(eps_of(l.attrs()))};
+  l.dispatch(l.module("fold_filter", l.in_desc(0).dtype), {l.target.workgroup}, {l.in(0), l.in(1), l.in(2), l.out(0)}, p, groups_for_single(l, p.count));
+}
+
+std::vector<TensorDesc> fold_bias_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check("fold_bias", label, in);
+  check.count(4 + size_t(attrs.integer("bias", 0)));
+  for (size_t i = 0; i < in.size(); ++i) check.rank(i, "input", 1), check.same_shape(i, "input", 0, "gamma"), check.dtype(i, "input", DType::f32);
+  return {in[0]};
+}
+
+void fold_bias_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const bool bias = attrs.integer("bias", 0);
+  for (size_t k = 0; k < out[0].data.size(); ++k)
+    out[0][k] = in[1][k] + ((bias ? in[4][k] : 0) - in[2][k]) * in[0][k] / std::sqrt(in[3][k] + eps_of(attrs));
+}
+
+void fold_bias_lower(Lowering& l) {
+  const uint32_t c = uint32_t(l.in_desc(0).elements());
+  const bool bias = l.attrs().integer("bias", 0);
+  l.dispatch("fold_bias.f32", {l.target.workgroup, bias}, {l.in(0), l.in(1), l.in(2), l.in(3), bias ? l.in(4) : l.in(0), l.out(0)},
+             params::Fold{c, c, float(eps_of(l.attrs()))}, groups_for_single(l, c));
+}
+
+std::vector<Case> fold_filter_cases() {
+  const std::vector<Fill> fill{Fill::real(), Fill::fixed({0.5, 1, 1.5, -2}), Fill::fixed({0.5, 1, 2})};
+  return {{{{{3, 3, 5, 7}}, {{7}}, {{7}}}, {}, fill}, {{{{1, 1, 8, 12}}, {{12}}, {{12}}}, {{"eps", 1e-3}}, fill}};
+}
+
+std::vector<Case> fold_bias_cases() {
+  const std::vector<Fill> fill{Fill::fixed({0.5, 1, 1.5, -2}), Fill::real(), Fill::real(), Fill::fixed({0.5, 1, 2}), Fill::real()};
+  return {{{{{7}}, {{7}}, {{7}}, {{7}}}, {}, {fill[0], fill[1], fill[2], fill[3]}}, {{{{12}}, {{12}}, {{12}}, {{12}}, {{12}}}, {{"bias", 1}}, fill}};
+}
+
+}  // namespace
+
+const OpDef batch_norm{
+    .name = "batch_norm",
+    .shape = train_shape,
+    .reference = train_reference,
+    .grad = train_gradient,
+    .lower = train_lower,
+    .cases = train_cases,
+    .in_place = {{3, 3}, {4, 4}},
+    .error = 2e-6,
+    .half = true,
+};
+
+const OpDef batch_norm_grad{
+    .name = "batch_norm_grad",
+    .shape = grad_shape<"batch_norm_grad">,
+    .reference = grad_reference<false>,
+    .lower = grad_lower<false>,
+    .error = 2e-6,
+    .half = true,
+};
+
+const OpDef batch_norm_eval{
+    .name = "batch_norm_eval",
+    .shape = eval_shape,
+    .reference = eval_reference,
+    .grad = eval_gradient,
+    .lower = eval_lower,
+    .cases = eval_cases,
+    .error = 2e-6,
+    .half = true,
+};
+
+const OpDef batch_norm_eval_grad{
+    .name = "batch_norm_eval_grad",
+    .shape = grad_shape<"batch_norm_eval_grad">,
+    .reference = grad_reference<true>,
+    .lower = grad_lower<true>,
+    .error = 2e-6,
+    .half = true,
+};
+
+const OpDef fold_filter{
+    .name = "fold_filter",
+    .shape = fold_filter_shape,
+    .reference = fold_filter_reference,
+    .lower = fold_filter_lower,
+    .cases = fold_filter_cases,
+    .error = 1e-6,
+    .half = true,
+};
+
+const OpDef fold_bias{
+    .name = "fold_bias",
+    .shape = fold_bias_shape,
+    .reference = fold_bias_reference,
+    .lower = fold_bias_lower,
+    .cases = fold_bias_cases,
+    .error = 1e-6,
+};
+
+}  // namespace vkfer::ops

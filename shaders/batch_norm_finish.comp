@@ -1,0 +1,37 @@
+//! variants: f32
+#version 450
+// Batch normalisation, statistics of the batch from those of its slices, in the order of the slices:
+//   mean[c], invstd[c] = 1 / sqrt(m2 / n + eps),
+//   new running mean = (1 - momentum) * old + momentum * mean, the variance likewise with the unbiased m2 / (n - 1), as torch.
+// One invocation a channel.
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "params/batch_norm.h"
+
+INPUT1_F32(0, slice_mean);
+INPUT1_F32(1, slice_m2);
+INPUT1_F32(2, slice_size);
+INPUT1_F32(3, running_mean);
+INPUT1_F32(4, running_var);
+OUTPUT1_F32(5, mean);
+OUTPUT1_F32(6, invstd);
+OUTPUT1_F32(7, new_running_mean);
+OUTPUT1_F32(8, new_running_var);
+layout(push_constant) uniform Push { BatchNorm p; };
+
+void main() {
+  uint c = linear_group() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+  if (c >= p.c) return;
+  float m = 0.0, m2 = 0.0, n = 0.0;
+  for (uint s = 0; s < p.slices; ++s) {
+    float size = slice_size[s], total = n + size;
+    float delta = slice_mean[s * p.c + c] - m;
+    m += delta * (size / total);
+    m2 += slice_m2[s * p.c + c] + delta * delta * (n * size / total);
+    n = total;
+  }
+  mean[c] = m;
+  invstd[c] = 1.0 / sqrt(m2 / n + p.eps);
+  new_running_mean[c] = fma(p.momentum, m - running_mean[c], running_mean[c]);
+  new_running_var[c] = fma(p.momentum, m2 / (n - 1.0) - running_var[c], running_var[c]);
+}
