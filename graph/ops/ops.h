@@ -62,7 +62,8 @@ extern const OpDef mse, mse_grad;
 extern const OpDef classification_sums;
 
 // ---- optimizer.cpp ------------------------------------------------------------------------------------------------
-// hyper f32 [8] = {learning rate, momentum | beta1, beta2, eps, weight decay, 1/(1-beta1^t), 1/(1-beta2^t) , 0}, written each step
+// hyper f32 [8] = {learning rate, momentum | beta1, beta2, eps, weight decay, 1/(1-beta1^t), 1/(1-beta2^t), 1-beta2 formed in double}, written each step
+//   (a last entry of 0 lets the shader form 1-beta2 from the rounded beta2: off by 5e-5 at 0.999)
 // sgd(param, grad, velocity, hyper) -> new param, new velocity; attr nesterov; coupled L2; velocity = momentum*velocity + grad (torch: first step
 //   velocity = grad, the same as starting from zero)
 // adam(param, grad, m, v, hyper) -> new param, new m, new v; attr decoupled 0|1 (AdamW), epsilon = torch (outside sqrt(v_hat)) | keras
@@ -70,7 +71,8 @@ extern const OpDef sgd, adam;
 
 // ---- image.cpp ----------------------------------------------------------------------------------------------------
 // normalize(pixels u8 [n,s,s,c0], augment i32 [n,4] = {flip, dy, dx, 0}) -> [n,s,s,channels]: shifted by (dy,dx) with zero (black) fill, flipped,
-//   gray replicated (or colour averaged to gray when channels = 1 and c0 = 3: ITU-R 601 weights), then (pixel*scale - mean[c]) / std[c];  attrs channels, scale (1/255), mean, std (lists)
+//   gray replicated (or colour averaged to gray when channels = 1 and c0 = 3: ITU-R 601 weights), then (pixel*scale - mean[c]) / std[c];  attrs channels, scale (1/255), mean, std (lists),
+//   to = f32|f16 (f32): storage of the result
 extern const OpDef normalize;
 // resample(bytes u8 [capacity], table i32 [n,8] = {byte offset, height, width, channels, y0, x0, crop height, crop width}) -> u8 [n,s,s,channels]:
 //   triangle filter with antialiasing (as PIL's BILINEAR resize), rounded to u8; attrs size, channels

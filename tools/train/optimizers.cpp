@@ -20,7 +20,7 @@ Hyper adam_hyper(const OptimizerSettings& s, double lr, int64_t step) {
           float(s.weight_decay),
           float(1 / (1 - std::pow(s.beta1, double(step)))),
           float(1 / (1 - std::pow(s.beta2, double(step)))),
-          0};
+          float(1 - s.beta2)};
 }
 
 }  // namespace

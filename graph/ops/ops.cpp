@@ -1,0 +1,29 @@
+#include "graph/ops/ops.h"
+
+namespace vkfer {
+
+using namespace ops;
+
+std::span<const OpDef* const> all_ops() {
+  static constexpr const OpDef* kAll[] = {
+      &conv2d, &conv2d_grad_input, &conv2d_grad_filter,
+      &linear, &linear_grad_input, &linear_grad_weight, &channel_sum,
+      &batch_norm, &batch_norm_grad, &batch_norm_eval, &batch_norm_eval_grad, &fold_filter, &fold_bias,
+      &relu, &relu6, &silu, &sigmoid, &hardswish, &activation_grad,
+      &add, &mul, &mul_grad_scale, &scale, &cast, &dropout, &flatten, &reshape,
+      &max_pool, &max_pool_grad, &avg_pool, &avg_pool_grad,
+      &global_avg_pool, &global_avg_pool_grad, &global_max_pool, &global_max_pool_grad,
+      &softmax_cross_entropy, &softmax_cross_entropy_grad, &softmax, &mse, &mse_grad, &classification_sums,
+      &sgd, &adam,
+      &normalize, &resample,
+  };
+  return kAll;
+}
+
+const OpDef* find_op(std::string_view name) {
+  for (const OpDef* op : all_ops())
+    if (op->name == name) return op;
+  return nullptr;
+}
+
+}  // namespace vkfer
