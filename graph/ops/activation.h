@@ -1,5 +1,6 @@
 #pragma once
 // The activation functions shared by elementwise.cpp and the epilogues; numbers as in shaders/include/activation.glsl.
+#include <cstdint>
 #include <string>
 
 namespace vkfer::ops {
