@@ -1,0 +1,145 @@
+#include "tools/cli/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <limits>
+
+#include "runtime/error.h"
+
+namespace vkfer {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Argument {
+  std::string_view name;         // "--lr"
+  std::string_view value;        // "RATE": how help calls it; empty for a flag
+  std::string_view help;         // short: help is 80 columns wide
+  std::function<CLI::Option*(CLI::App&, Arguments&, const Argument&)> add;
+  std::function<void(const Arguments&, const Argument&)> check = {};
+};
+
+template <class T, class Owner>
+auto option(T Owner::*member) {
+  return [member](CLI::App& app, Arguments& a, const Argument& self) {
+    return app.add_option(std::string(self.name), a.*member, std::string(self.help))->type_name(std::string(self.value));
+  };
+}
+
+template <class Owner>
+auto flag(bool Owner::*member, bool value = true) {
+  return [member, value](CLI::App& app, Arguments& a, const Argument& self) {
+    return app.add_flag_callback(std::string(self.name), [&a, member, value] { a.*member = value; }, std::string(self.help));
+  };
+}
+
+template <class T, class Owner>
+auto range(T Owner::*member, T lowest, T highest) {
+  return [member, lowest, highest](const Arguments& a, const Argument& self) {
+    const T got = a.*member;
+    if (!(got >= lowest && got <= highest))  // also catches nan
+      fail(self.name, "got {}, expected {} to {}", got, lowest, highest);
+  };
+}
+
+using A = Arguments;
+
+const std::vector<Argument>& table() {
+  static const std::vector<Argument> arguments{
+      {"--model", "NAME", "network: see vkfer models", option(&A::model)},
+      {"--data", "WHERE", "folder, zip or csv; default: built-in faces", option(&A::data)},
+      {"--size", "PIXELS", "input height and width; default: the data's", option(&A::size), range(&A::size, 8, 4096)},
+      {"--channels", "1|3", "input channels", option(&A::channels), range(&A::channels, 1, 3)},
+      {"--batch", "N", "images in a step", option(&A::batch), range(&A::batch, 1, 65536)},
+      {"--epochs", "N", "passes over the training images", option(&A::epochs), range(&A::epochs, 1, 1000000)},
+      {"--lr", "RATE", "learning rate; default: the optimizer's", option(&A::lr), range(&A::lr, 1e-12, 1e6)},
+      {"--optimizer", "NAME", "sgd, adam or adamw", option(&A::optimizer)},
+      {"--momentum", "M", "of sgd", option(&A::momentum), range(&A::momentum, 0.0, 1.0)},
+      {"--nesterov", "", "Nesterov's momentum", flag(&A::nesterov)},
+      {"--weight-decay", "D", "default: the optimizer's", option(&A::weight_decay), range(&A::weight_decay, 0.0, 1e3)},
+      {"--schedule", "NAME", "constant, cosine or step", option(&A::schedule)},
+      {"--warmup-epochs", "E", "epochs in which the rate rises", option(&A::warmup_epochs), range(&A::warmup_epochs, 0.0, 1e6)},
+      {"--drop-epochs", "E", "schedule step: epochs between drops", option(&A::drop_epochs), range(&A::drop_epochs, 1e-3, 1e6)},
+      {"--drop-factor", "F", "schedule step: factor of a drop", option(&A::drop_factor), range(&A::drop_factor, 0.0, 1.0)},
+      {"--label-smoothing", "S", "of the training loss", option(&A::label_smoothing), range(&A::label_smoothing, 0.0, 0.999)},
+      {"--dropout", "P", "default: the network's own", option(&A::dropout), range(&A::dropout, 0.0, 0.999)},
+      {"--no-flip", "", "do not mirror half of the faces", flag(&A::flip, false)},
+      {"--crop", "PIXELS", "shift faces by up to so much", option(&A::crop), range(&A::crop, 0, 1024)},
+      {"--seed", "N", "the same seed repeats a run bit for bit", option(&A::seed)},
+      {"--val-fraction", "F", "of data without a split of its own", option(&A::val_fraction), range(&A::val_fraction, 0.0, 0.9)},
+      {"--test-fraction", "F", "of data without a split of its own", option(&A::test_fraction), range(&A::test_fraction, 0.0, 0.9)},
+      {"--skip-bad", "", "leave unreadable images out", flag(&A::skip_bad)},
+      {"--weights", "FILE", "safetensors with the weights to start from", option(&A::weights)},
+      {"--freeze-backbone", "", "train the classifier alone", flag(&A::freeze_backbone)},
+      {"--run", "DIR", "folder of the run; default: runs/N", option(&A::run)},
+      {"--resume", "DIR", "go on with a run that was interrupted", option(&A::resume)},
+      {"--device", "WHICH", "index, part of the name, or UUID", option(&A::device)},
+      {"--split", "NAME", "train, val, test, PublicTest, PrivateTest", option(&A::split)},
+      {"--json", "[FILE]", "answer as JSON, on stdout or in FILE", option(&A::json)},
+      {"--num-classes", "N", "classes of the network", option(&A::classes), range(&A::classes, 1, 100000)},
+      {"--training", "", "the training graph, not the inference one", flag(&A::training)},
+      {"--top", "N", "classes shown for each picture", option(&A::top), range(&A::top, 1, 100000)},
+      {"--input", "FILE", "npy, float32 [n,c,s,s], preprocessed", option(&A::input)},
+      {"--labels", "FILE", "npy, int64 [n]", option(&A::labels)},
+      {"--loss", "NAME", "ce: softmax cross-entropy", option(&A::loss)},
+      {"--steps", "N", "training steps", option(&A::steps), range(&A::steps, 1, 1000000)},
+      {"--frozen-bn", "", "batch norm by its running statistics", flag(&A::frozen_batch_norm)},
+      {"--out", "FILE", "safetensors to write", option(&A::out)},
+  };
+  return arguments;
+}
+
+const Argument& entry(std::string_view name) {
+  for (const Argument& argument : table())
+    if (argument.name == name) return argument;
+  throw std::logic_error("no argument " + std::string(name));
+}
+
+bool holds_json_object(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  const int first = file.get();
+  return first == EOF || first == '{';  // an empty file may be overwritten, too
+}
+
+bool may_be_written(const std::string& name) {
+  std::error_code error;
+  const fs::file_status status = fs::status(name, error);
+  if (fs::is_directory(status)) return false;
+  return !fs::is_regular_file(status) || name.ends_with(".json") || holds_json_object(name);
+}
+
+}  // namespace
+
+void declare(CLI::App& app, Arguments& arguments, const std::vector<std::string_view>& names) {
+  for (const std::string_view name : names) entry(name).add(app, arguments, entry(name));
+}
+
+void check_given(const CLI::App& app, Arguments& arguments, const std::vector<std::string_view>& names) {
+  for (const std::string_view name : names) {
+    if (app.get_option(std::string(name))->count() == 0) continue;
+    arguments.given_names.insert(std::string(name));
+    if (entry(name).check) entry(name).check(arguments, entry(name));
+  }
+  if (arguments.given("--channels") && arguments.channels == 2) fail("--channels", "got 2, expected 1 (gray) or 3 (colour)");
+}
+
+std::vector<std::string> resolve_json(std::vector<std::string> arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--") break;
+    if (arguments[i] != "--json") continue;
+    const bool alone = i + 1 == arguments.size() || arguments[i + 1].starts_with("-") || !may_be_written(arguments[i + 1]);
+    if (alone) {
+      arguments[i] = "--json=-";
+    } else {
+      arguments[i] = "--json=" + arguments[i + 1];
+      arguments.erase(arguments.begin() + ptrdiff_t(i) + 1);
+    }
+  }
+  return arguments;
+}
+
+}  // namespace vkfer

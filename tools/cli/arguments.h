@@ -1,0 +1,42 @@
+#pragma once
+// The one table of arguments: a name means the same on every verb.
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/train/settings.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vkfer {
+
+// The settings of training and everything else that a verb may be told.
+struct Arguments : TrainSettings {
+  std::vector<std::string> positional;
+  std::string run, resume, device, split = "val";
+  std::string input, labels, loss = "ce", out;  // trace
+  int classes = 7, steps = 10;                  // trace, dump
+  bool training = false;                        // dump
+  bool frozen_batch_norm = false;               // trace
+  int top = 3;                                  // infer
+  std::string json;                             // see Console
+  std::set<std::string> given_names;
+
+  // Was it on the command line? name: "--lr".
+  bool given(const std::string& name) const { return given_names.count(name) != 0; }
+};
+
+// Declares the named arguments of the table on a verb; an unknown name is a bug.
+void declare(CLI::App&, Arguments&, const std::vector<std::string_view>& names);
+// After parsing: fills Arguments::given_names, and fails for values out of their range.
+void check_given(const CLI::App&, Arguments&, const std::vector<std::string_view>& names);
+
+// `--json` may stand alone or name a file. Rewrites it to `--json=-` or `--json=FILE`; what follows is a file unless it
+// is an option, a folder, or an existing file that does not hold a JSON object: `infer --json face.png` never writes to
+// face.png.
+std::vector<std::string> resolve_json(std::vector<std::string> arguments);
+
+}  // namespace vkfer

@@ -1,0 +1,113 @@
+#include <algorithm>
+
+#include "runtime/error.h"
+#include "tools/cli/trained.h"
+#include "tools/cli/verb.h"
+#include "tools/train/interrupt.h"
+#include "tools/train/resize.h"
+#include "tools/train/training.h"
+
+namespace vkfer {
+namespace {
+
+// The network's class of each class of the data, by name.
+std::vector<int> label_map(const Dataset& dataset, const std::vector<std::string>& classes) {
+  std::vector<int> map;
+  for (const std::string& name : dataset.classes()) {
+    const auto it = std::find(classes.begin(), classes.end(), name);
+    if (it == classes.end())
+      fail("data", "{}: class '{}' is none of the network's ({}). Fix: name the folders as the network's classes",
+           dataset.source(), name, fmt::join(classes, ", "));
+    map.push_back(int(it - classes.begin()));
+  }
+  return map;
+}
+
+std::vector<std::string> class_names(const Trained& trained, const Dataset& dataset) {
+  if (!trained.saved.classes.empty()) return trained.saved.classes;
+  if (int(dataset.classes().size()) == trained.saved.network.classes) return dataset.classes();
+  fail("eval", "the network answers {} classes and {} has {}. Fix: evaluate on data of the same classes",
+       trained.saved.network.classes, dataset.source(), dataset.classes().size());
+}
+
+void print_report(Console& console, const Evaluation& e, const std::vector<std::string>& classes) {
+  const ClassificationMetrics m = classification_metrics(e.confusion);
+  console.print("{} images: accuracy {:.4f}, macro F1 {:.4f}, weighted F1 {:.4f}, kappa {:.4f}, loss {:.4f}\n", e.count,
+                m.accuracy, m.macro_f1, m.weighted_f1, m.kappa, e.loss());
+  console.print("  {:<14.14} precision  recall      F1   images", "class");
+  for (size_t c = 0; c < classes.size(); ++c) {
+    const ClassMetrics& k = m.per_class[c];
+    console.print("  {:<14.14}    {:.4f}  {:.4f}  {:.4f} {:>8}", classes[c], k.precision, k.recall, k.f1, k.support);
+  }
+  constexpr size_t kWidest = 9;  // columns that fit into 80
+  if (classes.size() > kWidest) return console.line("\n(--json has the confusion matrix)");
+  std::string header = fmt::format("\n  {:<14}", "true \\ answer");
+  for (const std::string& name : classes) header += fmt::format(" {:>6.6}", name);
+  console.line(header);
+  for (size_t t = 0; t < classes.size(); ++t) {
+    std::string row = fmt::format("  {:<14.14}", classes[t]);
+    for (size_t p = 0; p < classes.size(); ++p) row += fmt::format(" {:>6}", e.confusion.at(int(t), int(p)));
+    console.line(row);
+  }
+}
+
+void run_eval(Arguments& a, Console& console) {
+  Trained trained = open_trained(a, a.positional);
+  if (!a.positional.empty()) fail("usage", "unexpected argument '{}'. Fix: vkfer eval --help", a.positional[0]);
+  TrainSettings settings = trained.settings;
+  if (a.given("--data")) settings.data = a.data;
+  if (a.given("--seed")) settings.seed = a.seed;
+  if (a.given("--skip-bad")) settings.skip_bad = true;
+  const Dataset dataset = open_data(settings, console);
+  const std::vector<std::string> classes = class_names(trained, dataset);
+  const std::vector<int> map = label_map(dataset, classes);
+  const std::vector<size_t> indices = labelled(dataset, a.split);
+  if (indices.empty()) fail("--split", "{} has no labelled image in '{}'. Fix: another split", dataset.source(), a.split);
+
+  Device device = open_device(a, console);
+  NetworkSettings network = trained.saved.network;
+  network.batch = a.given("--batch") ? a.batch : trained.settings.batch;
+  network.pixel_channels = std::min(network.channels, std::max(1, dataset.channels()));
+  States states(device);
+  Evaluator evaluator(device, states, network, trained.target_on(device));
+  load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.model->classifier});
+
+  CacheOptions options;
+  options.size = network.size;
+  options.channels = network.pixel_channels;
+  options.skip_bad = settings.skip_bad;
+  options.resize = resize_on(device);
+  options.progress = [&](size_t done, size_t total) { console.progress("reading", double(done), double(total)); };
+  const DecodedCache cache(dataset, indices, options);
+  const std::optional<Evaluation> e = evaluator.evaluate(cache, map, [&](size_t done) {
+    console.progress("evaluating", double(done), double(cache.size()), fmt::format("{}/{}", done, cache.size()));
+    return true;
+  });
+  console.print("{} on {}, {}", network.model->name, dataset.source(), a.split);
+  print_report(console, *e, classes);
+  Json answer = {{"model", network.model->name}, {"weights", trained.saved.weights.source}, {"data", dataset.source()},
+                 {"synthetic", dataset.synthetic()}, {"split", a.split}, {"skipped", cache.skipped().size()}};
+  answer.update(report_json(*e, classes));
+  console.answer(answer);
+}
+
+}  // namespace
+
+extern const Verb eval_verb;
+const Verb eval_verb{
+    .name = "eval",
+    .summary = "Evaluate a run, or a network with a weight file",
+    .arguments = {"--run", "--model", "--weights", "--data", "--split", "--size", "--channels", "--batch", "--seed",
+                  "--skip-bad", "--device", "--json"},
+    .positional = "run",
+    .positional_help = "folder of a run; default: the newest in runs/",
+    .max_positional = 1,
+    .examples = "  vkfer eval runs/1 --split test\n"
+                "  vkfer eval runs/1 --data fer2013.zip --split PrivateTest --json test.json\n"
+                "  vkfer eval --model compact_mobilenetv2 --weights W.safetensors --data D\n\n"
+                "On the run's own data with --split val it repeats the training's validation\n"
+                "figures exactly.",
+    .run = run_eval,
+};
+
+}  // namespace vkfer

@@ -1,0 +1,71 @@
+#include "runtime/error.h"
+#include "tools/cli/verb.h"
+#include "tools/data/npy.h"
+#include "tools/train/trace.h"
+
+namespace vkfer {
+namespace {
+
+void require(const Arguments& a, const char* name) {
+  if (!a.given(name)) fail("usage", "{} is missing. Fix: vkfer trace --help", name);
+}
+
+TraceOptions options_of(const Arguments& a) {
+  for (const char* name : {"--input", "--labels", "--out"}) require(a, name);
+  if (a.loss != "ce") fail("--loss", "unknown loss '{}': expected ce", a.loss);
+  TraceOptions o;
+  o.model = a.model;
+  const NpyArray x = read_npy(a.input), y = read_npy(a.labels);
+  if (x.shape.size() != 4 || x.shape[2] != x.shape[3] || x.dtype != "f4")
+    fail("--input", "{}: got {} [{}], expected f4 [n,channels,size,size]", a.input, x.dtype, fmt::join(x.shape, ","));
+  if (y.shape.size() != 1) fail("--labels", "{}: got shape [{}], expected [n]", a.labels, fmt::join(y.shape, ","));
+  if (a.given("--size") && a.size != x.shape[2]) fail("--size", "got {}, but {} has {}x{}", a.size, a.input, x.shape[2], x.shape[3]);
+  if (x.shape[0] < 1 || x.shape[0] > 65536 || x.shape[2] > 4096) fail("--input", "{}: [{}] is too large or empty", a.input, fmt::join(x.shape, ","));
+  o.batch = int(x.shape[0]);
+  o.channels = int(x.shape[1]);
+  o.size = int(x.shape[2]);
+  o.x = x.as_floats();
+  o.labels = y.as_int64s();
+  o.classes = a.classes;
+  o.optimizer = a.optimizer;
+  o.lr = a.given("--lr") ? a.lr : find_optimizer(a.optimizer).default_lr;
+  o.momentum = a.given("--momentum") ? a.momentum : 0;
+  o.weight_decay = a.given("--weight-decay") ? a.weight_decay : 0;
+  o.nesterov = a.nesterov;
+  o.label_smoothing = a.label_smoothing;
+  o.steps = a.steps;
+  o.seed = a.seed;
+  o.frozen_bn = a.frozen_batch_norm;
+  if (a.given("--weights")) o.weights = read_safetensors(a.weights);
+  return o;
+}
+
+void run_trace_verb(Arguments& a, Console& console) {
+  const TraceOptions o = options_of(a);
+  Device device = open_device(a, console);
+  const WeightFile trace = run_trace(device, o);
+  write_safetensors(a.out, trace);
+  const std::vector<float> loss = trace.at("loss").floats();
+  console.print("{} tensors in {}; loss {:.6f} -> {:.6f}", trace.tensors.size(), a.out, loss.front(), loss.back());
+  console.answer({{"out", a.out}, {"tensors", trace.tensors.size()}, {"loss", loss}});
+}
+
+}  // namespace
+
+extern const Verb trace_verb;
+const Verb trace_verb{
+    .name = "trace",
+    .summary = "Lay training steps open, to compare with PyTorch",
+    .arguments = {"--model", "--weights", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
+                  "--weight-decay", "--label-smoothing", "--steps", "--num-classes", "--size", "--frozen-bn", "--seed", "--out",
+                  "--device", "--json"},
+    .examples = "  vkfer trace --model mobilenetv2 --weights w.safetensors --input x.npy \\\n"
+                "      --labels y.npy --optimizer sgd --lr 0.01 --momentum 0.9 --steps 10 \\\n"
+                "      --num-classes 7 --out t.safetensors\n\n"
+                "The same batch every step, no dropout, no augmentation. Writes logits.eval,\n"
+                "logits, loss, grad.*, param.*, buffer.* and, without --weights, init.*,\n"
+                "named and laid out as torch's state_dict.",
+    .run = run_trace_verb,
+};
+
+}  // namespace vkfer

@@ -1,0 +1,118 @@
+#include "tools/cli/train_report.h"
+
+#include <build_info.h>
+
+#include "tools/train/interrupt.h"
+
+namespace vkfer {
+namespace {
+
+Json figures(const EpochRecord& r) {
+  const ClassificationMetrics m = classification_metrics(r.val.confusion);
+  return {{"epoch", r.epoch}, {"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}, {"loss", r.val.loss()}};
+}
+
+}  // namespace
+
+TrainHooks TrainReport::hooks() {
+  TrainHooks h;
+  h.say = [this](const std::string& line) { console_.line(line); };
+  h.step = [this](const StepReport& r) { step(r); };
+  h.epoch = [this](const EpochRecord& r, bool best) { epoch(r, best); };
+  h.progress = [this](const char* what, size_t done, size_t total) {
+    console_.progress(what, double(done), double(total), fmt::format("{}/{}", done, total));
+  };
+  h.stop = [] { return InterruptGuard::requested(); };
+  return h;
+}
+
+double TrainReport::lap() {
+  const Clock::time_point now = Clock::now();
+  const double seconds = std::chrono::duration<double>(now - last_).count();
+  last_ = now;
+  return seconds;
+}
+
+void TrainReport::introduce(const Json& config, const std::filesystem::path& run, const Device& device) {
+  device_ = &device;
+  const Json& s = config.at("settings");
+  const Json& data = config.at("data");
+  const Json& images = data.at("images");
+  epochs_ = s.at("epochs");
+  console_.print("network  {}, {}x{}x{}, {} classes, {} parameters to train", s.at("model").get<std::string>(),
+                 s.at("size").get<int>(), s.at("size").get<int>(), s.at("channels").get<int>(),
+                 config.at("network").at("classes").size(),
+                 count_text(config.at("network").at("trainable_parameters").get<int64_t>()));
+  console_.print("data     {}: {} train, {} val, {} test", data.at("source").get<std::string>(), images.at("train").get<int>(),
+                 images.at("val").get<int>(), images.at("test").get<int>());
+  console_.print("recipe   {}, learning rate {:g} ({}), weight decay {:g}, batch {}, {} epochs, seed {}",
+                 s.at("optimizer").get<std::string>(), s.at("lr").get<double>(), s.at("schedule").get<std::string>(),
+                 s.at("weight_decay").get<double>(), s.at("batch").get<int>(), epochs_, s.at("seed").get<uint64_t>());
+  console_.print("device   {}", device.info().name);
+  console_.print("run      {}\n", run.string());
+  if (!console_.terminal()) console_.line("  epoch   train loss   acc     val loss   acc     F1    images/s    time");
+  lap();
+}
+
+void TrainReport::step(const StepReport& r) {
+  train_seconds_ += lap();
+  images_ += r.batch;
+  shown_loss_ = shown_loss_ == 0 ? r.loss : 0.95 * shown_loss_ + 0.05 * r.loss;
+  const double rate = images_per_second();
+  const double left_images = double(r.epochs - r.epoch) * double(r.steps * r.batch) + double((r.steps - r.step) * r.batch);
+  const double left = left_images / rate + val_seconds_ * double(r.epochs - r.epoch + 1);
+  console_.progress(fmt::format("epoch {}/{}", r.epoch, r.epochs), double(r.step), double(r.steps),
+                    fmt::format("loss {:.3f}, {:.0f} images/s, {} left", shown_loss_, rate, duration_text(left)));
+}
+
+void TrainReport::epoch(const EpochRecord& r, bool best) {
+  val_seconds_ = lap();
+  const ClassificationMetrics train = classification_metrics(r.train.confusion);
+  const ClassificationMetrics val = classification_metrics(r.val.confusion);
+  if (console_.terminal() && r.epoch == 1)
+    console_.line("  epoch   train loss   acc     val loss   acc     F1    images/s    time");
+  console_.print("{:>4}/{:<4} {:>9.4f}  {:.4f} {:>10.4f}  {:.4f}  {:.4f} {:>8.0f} {:>9}{}", r.epoch, epochs_, r.train.loss(),
+                 train.accuracy, r.val.loss(), val.accuracy, val.macro_f1, images_per_second(), duration_text(r.seconds),
+                 best ? "  best" : "");
+}
+
+void TrainReport::conclude(const TrainResult& result, const std::filesystem::path& run) {
+  if (!result.finished)
+    return console_.print("\nstopped; everything is saved. To go on: vkfer train --resume {}", run.string());
+  const EpochRecord& best = result.history[size_t(result.best_epoch) - 1];
+  const ClassificationMetrics m = classification_metrics(best.val.confusion);
+  console_.print("\nbest: epoch {}, validation accuracy {:.4f}, macro F1 {:.4f}, loss {:.4f}", best.epoch, m.accuracy, m.macro_f1,
+                 best.val.loss());
+  console_.print("weights: {}", model_path(run).string());
+  console_.print("next: vkfer eval {} --split test, vkfer infer FACE.png", run.string());
+}
+
+Json with_version(Json config) {
+  Json all = {{"vkfer", {{"version", kVersion}, {"commit", kCommit}}}};
+  all.update(config);
+  return all;
+}
+
+Json train_answer(const std::filesystem::path& run, const TrainResult& result, const std::string& inexact_because,
+                  const TrainReport* report) {
+  Json history = Json::array();
+  for (const EpochRecord& r : result.history) {
+    Json row = figures(r);
+    row["train_loss"] = r.train.loss();
+    row["train_accuracy"] = classification_metrics(r.train.confusion).accuracy;
+    row["seconds"] = r.seconds;
+    history.push_back(row);
+  }
+  Json answer = {{"run", run.string()}, {"finished", result.finished}, {"epochs", result.history.size()}};
+  answer["best"] = result.best_epoch ? figures(result.history[size_t(result.best_epoch) - 1]) : Json();
+  answer["model"] = result.best_epoch ? Json(model_path(run).string()) : Json();
+  answer["bit_exact"] = inexact_because.empty();
+  if (report) {
+    answer["images_per_second"] = report->images_per_second();
+    answer["peak_device_bytes"] = report->peak_bytes();
+  }
+  answer["history"] = history;
+  return answer;
+}
+
+}  // namespace vkfer

@@ -1,0 +1,39 @@
+#pragma once
+// What `train` tells: progress, a line an epoch, the summary and the JSON answer.
+#include <chrono>
+#include <filesystem>
+
+#include "tools/cli/console.h"
+#include "tools/train/training.h"
+
+namespace vkfer {
+
+class TrainReport {
+ public:
+  explicit TrainReport(Console& console) : console_(console), last_(Clock::now()) {}
+  TrainHooks hooks();
+  void introduce(const Json& config, const std::filesystem::path& run, const Device&);
+  void conclude(const TrainResult&, const std::filesystem::path& run);
+  double images_per_second() const { return train_seconds_ > 0 ? double(images_) / train_seconds_ : 0; }
+  size_t peak_bytes() const { return device_ ? device_->peak_allocated_bytes() : 0; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void step(const StepReport&);
+  void epoch(const EpochRecord&, bool best);
+  double lap();  // seconds since the last lap
+
+  Console& console_;
+  const Device* device_ = nullptr;
+  Clock::time_point last_;
+  int epochs_ = 0;
+  int64_t images_ = 0;                        // trained on in this process, and the seconds that took
+  double train_seconds_ = 0, val_seconds_ = 0;
+  double shown_loss_ = 0;
+};
+
+Json with_version(Json config);  // adds "vkfer": version and commit
+Json train_answer(const std::filesystem::path& run, const TrainResult&, const std::string& inexact_because,
+                  const TrainReport* report = nullptr);
+
+}  // namespace vkfer

@@ -1,0 +1,60 @@
+#include "tools/cli/trained.h"
+
+#include "runtime/error.h"
+#include "tools/train/training.h"
+
+namespace vkfer {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path choose_run(const Arguments& a, std::vector<std::string>& positional) {
+  if (!positional.empty() && fs::is_directory(positional[0])) {
+    if (a.given("--run")) fail("usage", "two runs: {} and --run {}. Fix: name one", positional[0], a.run);
+    const fs::path run = positional[0];
+    positional.erase(positional.begin());
+    return run;
+  }
+  if (a.given("--run")) return a.run;
+  const fs::path newest = newest_run();
+  if (newest.empty())
+    fail("run", "no trained run in ./runs. Fix: vkfer train --model mobilenetv2, or --run DIR, or --model M --weights FILE");
+  return newest;
+}
+
+Trained from_weights(const Arguments& a) {
+  if (a.given("--run")) fail("usage", "--run and --weights both name weights. Fix: choose one");
+  Trained t;
+  t.saved = read_network(a.weights, a.given("--model") ? a.model : "", a.given("--size") ? a.size : 0,
+                         a.given("--channels") ? a.channels : 0);
+  t.settings.data = "builtin";
+  return t;
+}
+
+}  // namespace
+
+Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
+  if (a.given("--weights")) return from_weights(a);
+  Trained t;
+  t.run = choose_run(a, positional);
+  t.config = read_config(t.run);
+  t.settings = settings_from_json(t.config.value("settings", Json()), (t.run / "config.json").string());
+  if (!fs::exists(model_path(t.run)))
+    fail("run", "{} has no weights yet: no epoch is finished. Fix: vkfer train --resume {}", t.run.string(), t.run.string());
+  t.saved = read_network(model_path(t.run), a.given("--model") ? a.model : "", a.given("--size") ? a.size : 0,
+                         a.given("--channels") ? a.channels : 0);
+  return t;
+}
+
+Target Trained::target_on(const Device& device) const {
+  if (!config.is_object()) return target_for(device.info());
+  try {
+    const Json& then = config.at("device");
+    const bool same = then.at("name") == device.info().name && then.at("driver") == driver_text(device.info());
+    return same ? target_from_json(config.at("plan").at("target")) : target_for(device.info());
+  } catch (const nlohmann::json::exception& e) {
+    fail("run", "{}: {}", (run / "config.json").string(), e.what());
+  }
+}
+
+}  // namespace vkfer

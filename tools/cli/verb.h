@@ -1,0 +1,32 @@
+#pragma once
+// A verb of the tool is one value: its file in this folder holds its functions and, at the bottom, the Verb.
+#include <string_view>
+#include <vector>
+
+#include "runtime/device.h"
+#include "tools/cli/arguments.h"
+#include "tools/cli/console.h"
+#include "tools/data/dataset.h"
+
+namespace vkfer {
+
+struct Verb {
+  std::string_view name, summary;
+  std::vector<std::string_view> arguments;        // of the table in arguments.cpp
+  std::string_view positional = {}, positional_help = {};  // "IMAGE..."; empty: none
+  int max_positional = 0;                         // -1: any number
+  std::string_view examples = {};
+  void (*run)(Arguments&, Console&) = nullptr;    // returns: exit 0; throws Error: its kind
+};
+
+const std::vector<const Verb*>& verbs();          // verbs.cpp: in the order of help
+
+// Shared by verbs:
+
+// Opens the device that --device names and tells when it is a CPU driver.
+Device open_device(const Arguments&, Console&);
+Json device_json(const DeviceInfo&);
+// The data set with the splits that the settings say; tells of its warnings.
+Dataset open_data(const TrainSettings&, Console&);
+
+}  // namespace vkfer

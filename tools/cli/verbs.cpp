@@ -1,0 +1,37 @@
+#include "tools/cli/verb.h"
+#include "tools/train/training.h"
+
+namespace vkfer {
+
+extern const Verb train_verb, eval_verb, infer_verb, models_verb, devices_verb, dump_verb, trace_verb, version_verb;
+
+const std::vector<const Verb*>& verbs() {
+  static const std::vector<const Verb*> all{&train_verb,   &eval_verb, &infer_verb, &models_verb,
+                                            &devices_verb, &dump_verb, &trace_verb, &version_verb};
+  return all;
+}
+
+Device open_device(const Arguments& a, Console& console) {
+  Device device(DeviceChoice{.query = a.device});
+  const std::string notice = driver_notice(device.info());
+  if (!notice.empty()) console.notice(notice);
+  return device;
+}
+
+Json device_json(const DeviceInfo& info) {
+  return {{"name", info.name}, {"type", to_string(info.type)}, {"driver", driver_text(info)},
+          {"api", info.api_version}, {"uuid", info.uuid}};
+}
+
+Dataset open_data(const TrainSettings& s, Console& console) {
+  DatasetOptions options;
+  options.seed = s.seed;
+  options.val_fraction = s.val_fraction;
+  options.test_fraction = s.test_fraction;
+  options.skip_bad = s.skip_bad;
+  Dataset dataset = open_dataset(s.data, options);
+  for (const std::string& warning : dataset.warnings()) console.notice(warning);
+  return dataset;
+}
+
+}  // namespace vkfer
