@@ -10,6 +10,8 @@
 #include <iterator>
 #include <vector>
 
+#include "runtime/cache_file.h"
+
 namespace vkfer {
 namespace {
 namespace fs = std::filesystem;
@@ -69,12 +71,6 @@ int system_headers_version() {
   return newest;
 }
 
-fs::path private_folder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) return fs::path(cache) / "vkfer/lavapipe";
-  if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache/vkfer/lavapipe";
-  return {};
-}
-
 std::string printable_line(const fs::path& file) {
   const std::string text = first_bytes(file);
   return std::string(text.begin(), std::find_if(text.begin(), text.end(), [](char c) { return c <= ' ' || c > '~'; }));
@@ -86,12 +82,12 @@ std::string choose() {
       return fmt::format("drivers as the environment says: {}={}", name, value);
     }
   }
-  const fs::path folder = private_folder();
+  if (cache_folder().empty()) return "the system's drivers: no HOME, so no private lavapipe";
+  const fs::path folder = cache_folder() / "lavapipe";
   const fs::path manifest = folder / "lvp_icd.json";
   std::error_code ignored;
-  if (folder.empty() || !fs::exists(manifest, ignored)) {
-    return fmt::format("the system's drivers: no private lavapipe in {}",
-                       folder.empty() ? "~/.cache/vkfer/lavapipe" : folder.string());
+  if (!fs::exists(manifest, ignored)) {
+    return fmt::format("the system's drivers: no private lavapipe in {}", folder.string());
   }
   const int ours = headers_version(manifest), systems = system_headers_version();
   if (systems >= ours) return "the system's drivers: its Mesa is as new as the private lavapipe";

@@ -12,7 +12,8 @@ MESA=26.1.6-1~bpo13+1  # backports keep only the newest: when this one has left,
 LLVM=libLLVM.so.19.1
 
 here=$(dirname "$(realpath "$0")")
-dir=$(realpath -m "${1:-${XDG_CACHE_HOME:-$HOME/.cache}/vkfer/lavapipe}")
+cache=${VKFER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/vkfer}
+dir=$(realpath -m "${1:-$cache/lavapipe}")
 say() { echo "lavapipe: $*" >&2; }
 die() { say "$*"; exit 1; }
 

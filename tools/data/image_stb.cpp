@@ -8,7 +8,7 @@
 #define STBI_ONLY_PNM
 #define STBI_ONLY_TGA
 #define STBI_ONLY_GIF
-#define STBI_ONLY_PSD  // stb 2.28 and later: PNM needs a helper that only PNG and PSD compile in; no PSD gets this far
+#define STBI_ONLY_PSD  // stb 2.30: PNM needs a helper that only PNG and PSD compile in; no PSD gets this far
 #define STBI_NO_STDIO
 #define STBI_NO_HDR
 #define STBI_NO_LINEAR
