@@ -26,7 +26,9 @@ double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 Activation activation_from_name(const std::string& name, const std::string& label) {
   for (auto [activation, text] : kNames)
     if (name == text) return activation;
-  fail("activation", "'{}': unknown activation: got '{}', expected none, relu, relu6, silu, sigmoid or hardswish. Fix: correct the name.",
+  fail("activation",
+       "'{}': unknown activation: got '{}', expected none, relu, relu6, silu, sigmoid or hardswish. Fix: correct the "
+       "name.",
        label, name);
 }
 
@@ -75,8 +77,9 @@ void grad(Gradient& g) {
 
 template <Activation kFunction>
 void lower(Lowering& l) {
-  lower_flat(l, l.module("unary", l.in_desc(0).dtype), 1, {uint32_t(kFunction)},
-             [](Slice s) { return params::Flat{uint32_t(s.count), 1}; });
+  lower_flat(l, l.module("unary", l.in_desc(0).dtype), 1, {uint32_t(kFunction)}, [](Slice s) {
+    return params::Flat{uint32_t(s.count), 1};
+  });
 }
 
 // Wide enough to meet both kinks of relu6 and hardswish; sizes with and without a partial vec4.
@@ -104,16 +107,23 @@ void grad_reference(const Attrs& attrs, std::span<const HostTensor> in, std::spa
 }
 
 void grad_lower(Lowering& l) {
-  lower_flat(l, l.module("binary", l.in_desc(0).dtype), 2, {kBinaryActivationGrad, uint32_t(grad_function(l.attrs(), l.label()))},
-             [](Slice s) { return params::Flat{uint32_t(s.count), 1}; });
+  lower_flat(l, l.module("binary", l.in_desc(0).dtype), 2,
+             {kBinaryActivationGrad, uint32_t(grad_function(l.attrs(), l.label()))}, [](Slice s) {
+               return params::Flat{uint32_t(s.count), 1};
+             });
 }
 
 std::vector<Case> grad_cases() {
   std::vector<Case> cases;
   for (auto [activation, name] : kNames) {
-    cases.push_back({.in = {f32({2, 3, 5, 7}), f32({2, 3, 5, 7})}, .attrs = {{"function", name}}, .fill = {Fill::real(-9, 9), Fill::real()}});
-    cases.push_back({.in = {f32({2, 4, 4, 8}), f32({2, 4, 4, 8})}, .attrs = {{"function", name}}, .fill = {Fill::real(-9, 9), Fill::real()}});
-    cases.push_back({.in = {f32({3, 3}), f32({3, 3})}, .attrs = {{"function", name}},
+    cases.push_back({.in = {f32({2, 3, 5, 7}), f32({2, 3, 5, 7})},
+                     .attrs = {{"function", name}},
+                     .fill = {Fill::real(-9, 9), Fill::real()}});
+    cases.push_back({.in = {f32({2, 4, 4, 8}), f32({2, 4, 4, 8})},
+                     .attrs = {{"function", name}},
+                     .fill = {Fill::real(-9, 9), Fill::real()}});
+    cases.push_back({.in = {f32({3, 3}), f32({3, 3})},
+                     .attrs = {{"function", name}},
                      .fill = {Fill::fixed({-100, -6, -1, 0, 1, 2, 6, 100, 4}), Fill::real()}});
   }
   return cases;

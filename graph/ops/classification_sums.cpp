@@ -29,7 +29,8 @@ void reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTenso
   for (size_t row = 0; row < rows; ++row) {
     if (in[1][row] < 0 || in[1][row] >= double(classes)) continue;
     const auto first = in[0].data.begin() + std::ptrdiff_t(row * classes);
-    const size_t predicted = size_t(std::max_element(first, first + std::ptrdiff_t(classes)) - first);  // the first of equals
+    const size_t predicted =
+        size_t(std::max_element(first, first + std::ptrdiff_t(classes)) - first);  // the first of equals
     out[0][size_t(in[1][row]) * classes + predicted] += 1;
     out[0][classes * classes] += 1;
     out[0][classes * classes + 1] += in[2][row];

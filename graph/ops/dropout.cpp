@@ -58,10 +58,13 @@ void dropout_lower(Lowering& l) {
 
 std::vector<Case> dropout_cases() {
   const auto row = [](const Shape& s, double p, int salt, Numbers step) {
-    return Case{.in = {f32(s), i32({4})}, .attrs = {{"p", p}, {"salt", salt}}, .fill = {Fill::real(), Fill::fixed(std::move(step))}};
+    return Case{.in = {f32(s), i32({4})},
+                .attrs = {{"p", p}, {"salt", salt}},
+                .fill = {Fill::real(), Fill::fixed(std::move(step))}};
   };
-  return {row({1}, 0.5, 0, {0, 0, 0, 0}), row({2, 3, 5, 7}, 0.2, 1, {7, 0, 1, 0}), row({8, 1280}, 0.2, 3, {-1, 123456789, 77, 2}),
-          row({3, 6}, 0, 2, {1, 2, 3, 4}), row({5, 7}, 0.9, 5, {12345, -5, -2147483648.0, 1})};
+  return {row({1}, 0.5, 0, {0, 0, 0, 0}), row({2, 3, 5, 7}, 0.2, 1, {7, 0, 1, 0}),
+          row({8, 1280}, 0.2, 3, {-1, 123456789, 77, 2}), row({3, 6}, 0, 2, {1, 2, 3, 4}),
+          row({5, 7}, 0.9, 5, {12345, -5, -2147483648.0, 1})};
 }
 
 }  // namespace

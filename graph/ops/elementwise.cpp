@@ -7,9 +7,9 @@ namespace vkfer::ops {
 
 namespace {
 
-constexpr uint32_t kAdd = 0, kMultiply = 1;                      // shaders/binary.comp
-constexpr uint32_t kCopy = 0, kScale = 16;                       // shaders/unary.comp
-constexpr uint32_t kChannelMultiply = 0, kReduceDot = 1;         // shaders/channel_scale.comp, reduce_spatial.comp
+constexpr uint32_t kAdd = 0, kMultiply = 1;               // shaders/binary.comp
+constexpr uint32_t kCopy = 0, kScale = 16;                // shaders/unary.comp
+constexpr uint32_t kChannelMultiply = 0, kReduceDot = 1;  // shaders/channel_scale.comp, reduce_spatial.comp
 
 params::Flat flat_push(Slice s) { return {uint32_t(s.count), 1}; }
 
@@ -75,14 +75,16 @@ void mul_lower(Lowering& l) {
     const int64_t units = s.count * pixels * channels;
     const params::ChannelScale push{uint32_t(units), 1, params::divisor(pixels * channels), params::divisor(channels)};
     l.dispatch(l.module("channel_scale", a.dtype),
-               {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(unit_channels(a.shape.c()) == 4), kChannelMultiply},
+               {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(unit_channels(a.shape.c()) == 4),
+                kChannelMultiply},
                {l.in(0, s), l.in(1, s), l.out(0, s)}, push, groups_for(l, units));
   }
 }
 
 std::vector<Case> mul_cases() {
   std::vector<Case> cases = binary_cases();
-  for (const Shape& s : {Shape{1, 1, 1, 3}, Shape{2, 3, 5, 7}, Shape{3, 5, 2, 8}, Shape{2, 7, 7, 96}, Shape{5, 1, 3, 4}})
+  for (const Shape& s :
+       {Shape{1, 1, 1, 3}, Shape{2, 3, 5, 7}, Shape{3, 5, 2, 8}, Shape{2, 7, 7, 96}, Shape{5, 1, 3, 4}})
     cases.push_back({.in = {f32(s), f32({s.n(), 1, 1, s.c()})}});
   return cases;
 }
@@ -106,15 +108,18 @@ void mul_grad_scale_lower(Lowering& l) {
   const TensorDesc& a = l.in_desc(0);
   const int64_t channels = a.shape.c() / unit_channels(a.shape.c());
   for (Slice s : l.batch_slices({a, l.out_desc(0)})) {
-    const params::ReduceSpatial push{uint32_t(s.count * channels), uint32_t(a.shape.h()), uint32_t(a.shape.w()), 1, params::divisor(channels)};
-    l.dispatch(l.module("reduce_spatial", a.dtype), {l.target.workgroup, 1, uint32_t(unit_channels(a.shape.c()) == 4), kReduceDot},
+    const params::ReduceSpatial push{uint32_t(s.count * channels), uint32_t(a.shape.h()), uint32_t(a.shape.w()), 1,
+                                     params::divisor(channels)};
+    l.dispatch(l.module("reduce_spatial", a.dtype),
+               {l.target.workgroup, 1, uint32_t(unit_channels(a.shape.c()) == 4), kReduceDot},
                {l.in(0, s), l.in(1, s), l.out(0, s)}, push, groups_for_single(l, s.count * channels));
   }
 }
 
 std::vector<Case> mul_grad_scale_cases() {
   std::vector<Case> cases;
-  for (const Shape& s : {Shape{1, 1, 1, 1}, Shape{2, 3, 5, 7}, Shape{3, 5, 2, 8}, Shape{2, 24, 24, 16}, Shape{1, 1, 9, 20}})
+  for (const Shape& s :
+       {Shape{1, 1, 1, 1}, Shape{2, 3, 5, 7}, Shape{3, 5, 2, 8}, Shape{2, 24, 24, 16}, Shape{1, 1, 9, 20}})
     cases.push_back({.in = {f32(s), f32(s)}});
   return cases;
 }
@@ -131,7 +136,9 @@ void scale_grad(Gradient& g) {
 
 void scale_lower(Lowering& l) {
   const float factor = float(l.attrs().number("factor"));
-  lower_flat(l, l.module("unary", l.in_desc(0).dtype), 1, {kScale}, [=](Slice s) { return params::Flat{uint32_t(s.count), factor}; });
+  lower_flat(l, l.module("unary", l.in_desc(0).dtype), 1, {kScale}, [=](Slice s) {
+    return params::Flat{uint32_t(s.count), factor};
+  });
 }
 
 std::vector<Case> scale_cases() {
@@ -144,7 +151,8 @@ std::vector<Case> scale_cases() {
 
 DType cast_type(const Attrs& attrs, std::string_view label) {
   const std::string to = attrs.text("to", "");
-  if (to != "f32" && to != "f16") fail("cast", "'{}': got to='{}', expected f32 or f16. Fix: correct the attribute.", label, to);
+  if (to != "f32" && to != "f16")
+    fail("cast", "'{}': got to='{}', expected f32 or f16. Fix: correct the attribute.", label, to);
   return to == "f16" ? DType::f16 : DType::f32;
 }
 
@@ -153,7 +161,9 @@ std::vector<TensorDesc> cast_shape(const Attrs& attrs, std::span<const TensorDes
   return {{in[0].shape, cast_type(attrs, label)}};
 }
 
-void copy_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) { out[0].data = in[0].data; }
+void copy_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  out[0].data = in[0].data;
+}
 
 void cast_grad(Gradient& g) {
   if (g.wants(0)) g.set(0, g.add(cast, {{"to", dtype_name(g.graph.desc(g.in(0)).dtype)}}, {g.grad()}, "grad")[0]);
@@ -178,7 +188,8 @@ std::vector<Case> cast_cases() {
 std::vector<TensorDesc> flatten_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
   const InputCheck check("flatten", label, in);
   check.alike({"x"});
-  check.require(in[0].shape.rank() >= 2, "x has rank {} ({}), expected at least 2. Fix: use reshape.", in[0].shape.rank(), in[0].to_string());
+  check.require(in[0].shape.rank() >= 2, "x has rank {} ({}), expected at least 2. Fix: use reshape.",
+                in[0].shape.rank(), in[0].to_string());
   return {{Shape{in[0].shape[0], in[0].elements() / in[0].shape[0]}, in[0].dtype}};
 }
 
@@ -186,8 +197,9 @@ std::vector<TensorDesc> reshape_shape(const Attrs& attrs, std::span<const Tensor
   const InputCheck check("reshape", label, in);
   check.alike({"x"});
   const Shape shape(attrs.integers("shape", {}));
-  check.require(shape.elements() == in[0].elements(), "got shape {} for x {}, expected {} elements. Fix: correct the attribute.",
-                shape.to_string(), in[0].to_string(), in[0].elements());
+  check.require(shape.elements() == in[0].elements(),
+                "got shape {} for x {}, expected {} elements. Fix: correct the attribute.", shape.to_string(),
+                in[0].to_string(), in[0].elements());
   return {{shape, in[0].dtype}};
 }
 
@@ -201,7 +213,9 @@ void reshape_grad(Gradient& g) {
 
 void copy_lower(Lowering& l) { lower_flat(l, l.module("unary", l.in_desc(0).dtype), 1, {kCopy}, flat_push); }
 
-std::vector<Case> flatten_cases() { return {{.in = {f32({1, 1, 1, 1})}}, {.in = {f32({2, 3, 5, 7})}}, {.in = {f32({3, 2, 4, 8})}}}; }
+std::vector<Case> flatten_cases() {
+  return {{.in = {f32({1, 1, 1, 1})}}, {.in = {f32({2, 3, 5, 7})}}, {.in = {f32({3, 2, 4, 8})}}};
+}
 
 std::vector<Case> reshape_cases() {
   return {{.in = {f32({6})}, .attrs = {{"shape", Integers{2, 3}}}},

@@ -23,7 +23,8 @@ std::vector<TensorDesc> avg_grad_shape(const Attrs& attrs, std::span<const Tenso
   check.alike({"dy"});
   check.rank(0, "dy", 2);
   const Integers size = attrs.integers("size", {});
-  check.require(size.size() == 2 && size[0] > 0 && size[1] > 0, "got size of {} numbers, expected height and width of at least 1", size.size());
+  check.require(size.size() == 2 && size[0] > 0 && size[1] > 0,
+                "got size of {} numbers, expected height and width of at least 1", size.size());
   return {{Shape{in[0].shape[0], size[0], size[1], in[0].shape[1]}, in[0].dtype}};
 }
 
@@ -38,7 +39,9 @@ std::vector<TensorDesc> max_grad_shape(const Attrs&, std::span<const TensorDesc>
 }
 
 // The element of y that element i of x, of shape s, belongs to.
-size_t pooled_element(const Shape& s, size_t i) { return i / size_t(s.h() * s.w() * s.c()) * size_t(s.c()) + i % size_t(s.c()); }
+size_t pooled_element(const Shape& s, size_t i) {
+  return i / size_t(s.h() * s.w() * s.c()) * size_t(s.c()) + i % size_t(s.c());
+}
 
 void avg_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
   const Shape& s = in[0].shape;
@@ -82,8 +85,8 @@ void max_grad(Gradient& g) {
 // One invocation per image and unit of channels; `large` is [n,h,w,c].
 params::ReduceSpatial reduce_push(const Shape& large, Slice s) {
   const int64_t channels = large.c() / unit_channels(large.c());
-  return {uint32_t(s.count * channels), uint32_t(large.h()), uint32_t(large.w()), float(1 / double(large.h() * large.w())),
-          params::divisor(channels)};
+  return {uint32_t(s.count * channels), uint32_t(large.h()), uint32_t(large.w()),
+          float(1 / double(large.h() * large.w())), params::divisor(channels)};
 }
 
 template <uint32_t kOperation>
@@ -91,7 +94,8 @@ void lower(Lowering& l) {
   const TensorDesc& x = l.in_desc(0);
   for (Slice s : l.batch_slices({x, l.out_desc(0)})) {
     const params::ReduceSpatial push = reduce_push(x.shape, s);
-    l.dispatch(l.module("reduce_spatial", x.dtype), {l.target.workgroup, 1, uint32_t(unit_channels(x.shape.c()) == 4), kOperation},
+    l.dispatch(l.module("reduce_spatial", x.dtype),
+               {l.target.workgroup, 1, uint32_t(unit_channels(x.shape.c()) == 4), kOperation},
                {l.in(0, s), l.in(0, s), l.out(0, s)}, push, groups_for_single(l, push.outputs));
   }
 }
@@ -101,9 +105,11 @@ void avg_grad_lower(Lowering& l) {
   const int64_t channels = dx.shape.c() / unit_channels(dx.shape.c()), pixels = dx.shape.h() * dx.shape.w();
   for (Slice s : l.batch_slices({l.in_desc(0), dx})) {
     const int64_t units = s.count * pixels * channels;
-    const params::ChannelScale push{uint32_t(units), float(1 / double(pixels)), params::divisor(pixels * channels), params::divisor(channels)};
+    const params::ChannelScale push{uint32_t(units), float(1 / double(pixels)), params::divisor(pixels * channels),
+                                    params::divisor(channels)};
     l.dispatch(l.module("channel_scale", dx.dtype),
-               {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(unit_channels(dx.shape.c()) == 4), kChannelSpread},
+               {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(unit_channels(dx.shape.c()) == 4),
+                kChannelSpread},
                {l.in(0, s), l.in(0, s), l.out(0, s)}, push, groups_for(l, units));
   }
 }
@@ -112,7 +118,8 @@ void max_grad_lower(Lowering& l) {
   const TensorDesc& x = l.in_desc(0);
   for (Slice s : l.batch_slices({x, l.in_desc(1)})) {
     const params::ReduceSpatial push = reduce_push(x.shape, s);
-    l.dispatch(l.module("global_max_pool_grad", x.dtype), {l.target.workgroup, 1, uint32_t(unit_channels(x.shape.c()) == 4)},
+    l.dispatch(l.module("global_max_pool_grad", x.dtype),
+               {l.target.workgroup, 1, uint32_t(unit_channels(x.shape.c()) == 4)},
                {l.in(0, s), l.in(1, s), l.out(0, s)}, push, groups_for_single(l, push.outputs));
   }
 }
@@ -126,7 +133,8 @@ Cost cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<const Te
 
 std::vector<Case> image_cases() {
   std::vector<Case> cases;
-  for (const Shape& s : {Shape{1, 1, 1, 1}, Shape{2, 3, 5, 7}, Shape{3, 2, 4, 8}, Shape{2, 7, 7, 32}, Shape{1, 24, 23, 4}})
+  for (const Shape& s :
+       {Shape{1, 1, 1, 1}, Shape{2, 3, 5, 7}, Shape{3, 2, 4, 8}, Shape{2, 7, 7, 32}, Shape{1, 24, 23, 4}})
     cases.push_back({.in = {f32(s)}});
   return cases;
 }

@@ -23,8 +23,8 @@ struct Normalization {
 Normalization normalization_of(const Attrs& attrs) {
   const int64_t channels = attrs.integer("channels");
   const size_t count = size_t(std::max<int64_t>(channels, 0));
-  return {channels, attrs.number("scale", 1 / 255.0), attrs.numbers("mean", Numbers(count, 0.0)), attrs.numbers("std", Numbers(count, 1.0)),
-          attrs.text("to", "f32") == "f16" ? DType::f16 : DType::f32};
+  return {channels, attrs.number("scale", 1 / 255.0), attrs.numbers("mean", Numbers(count, 0.0)),
+          attrs.numbers("std", Numbers(count, 1.0)), attrs.text("to", "f32") == "f16" ? DType::f16 : DType::f32};
 }
 
 std::vector<TensorDesc> normalize_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
@@ -35,11 +35,13 @@ std::vector<TensorDesc> normalize_shape(const Attrs& attrs, std::span<const Tens
   check.not_empty(0, "pixels");
   const Shape& x = in[0].shape;
   const Normalization n = normalization_of(attrs);
-  check.require(x.c() == 1 || x.c() == 3, "pixels have {} channels, expected 1 or 3. Fix: convert the images first.", x.c());
-  check.require(n.channels == 1 || n.channels == 3, "got channels={}, expected 1 or 3. Fix: correct the attribute.", n.channels);
-  check.require(n.mean.size() == size_t(n.channels) && n.std.size() == size_t(n.channels),
-                "got {} means and {} standard deviations, expected {} of each. Fix: give one for every channel.", n.mean.size(), n.std.size(),
+  check.require(x.c() == 1 || x.c() == 3, "pixels have {} channels, expected 1 or 3. Fix: convert the images first.",
+                x.c());
+  check.require(n.channels == 1 || n.channels == 3, "got channels={}, expected 1 or 3. Fix: correct the attribute.",
                 n.channels);
+  check.require(n.mean.size() == size_t(n.channels) && n.std.size() == size_t(n.channels),
+                "got {} means and {} standard deviations, expected {} of each. Fix: give one for every channel.",
+                n.mean.size(), n.std.size(), n.channels);
   for (double s : n.std) check.require(s != 0, "got a standard deviation of 0. Fix: give the data's own.");
   check.dtype(1, "augment", DType::i32);
   check.shape(1, "augment", Shape{x.n(), 4});
@@ -66,7 +68,8 @@ void normalize_reference(const Attrs& attrs, std::span<const HostTensor> in, std
       for (int64_t column = 0; column < s.w(); ++column)
         for (int64_t c = 0; c < s.c(); ++c) {
           const int64_t shifted = augment[0] != 0 ? s.w() - 1 - column : column;
-          const double pixel = source_pixel(in[0], image, row - int64_t(augment[1]), shifted - int64_t(augment[2]), c, n.channels);
+          const double pixel =
+              source_pixel(in[0], image, row - int64_t(augment[1]), shifted - int64_t(augment[2]), c, n.channels);
           out[0][at++] = (pixel * n.scale - n.mean[size_t(c)]) / n.std[size_t(c)];
         }
   }
@@ -88,13 +91,15 @@ void normalize_lower(Lowering& l) {
     }
     push.by_x = params::divisor(x.shape.w());
     push.by_y = params::divisor(x.shape.h());
-    l.dispatch(l.module("normalize", y.dtype), {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(n.channels)},
+    l.dispatch(l.module("normalize", y.dtype),
+               {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(n.channels)},
                {l.in(0, s), l.in(1, s), l.out(0, s)}, push, groups_for(l, push.pixels));
   }
 }
 
 std::vector<Case> normalize_cases() {
-  const auto row = [](const Shape& x, int channels, Numbers mean, Numbers std, Numbers augment, const char* to = "f32") {
+  const auto row = [](const Shape& x, int channels, Numbers mean, Numbers std, Numbers augment,
+                      const char* to = "f32") {
     return Case{.in = {u8(x), i32({x.n(), 4})},
                 .attrs = {{"channels", channels}, {"mean", std::move(mean)}, {"std", std::move(std)}, {"to", to}},
                 .fill = {Fill::index(0, 255), Fill::fixed(std::move(augment))}};
@@ -124,7 +129,8 @@ std::vector<TensorDesc> resample_shape(const Attrs& attrs, std::span<const Tenso
   check.shape(1, "table", Shape{in[1].shape[0], kTableColumns});
   const int64_t size = attrs.integer("size"), channels = attrs.integer("channels");
   check.require(size > 0, "got size={}, expected at least 1. Fix: correct --size.", size);
-  check.require(channels == 1 || channels == 3, "got channels={}, expected 1 or 3. Fix: correct the attribute.", channels);
+  check.require(channels == 1 || channels == 3, "got channels={}, expected 1 or 3. Fix: correct the attribute.",
+                channels);
   return {{Shape{in[1].shape[0], size, size, channels}, DType::u8}};
 }
 
@@ -135,7 +141,8 @@ struct Taps {
 
 // The triangle filter for position `at` of `size`, over `length` source samples: wider than a sample when shrinking.
 Taps taps(int64_t at, int64_t size, int64_t length) {
-  const double ratio = double(length) / double(size), support = std::max(ratio, 1.0), centre = (double(at) + 0.5) * ratio;
+  const double ratio = double(length) / double(size), support = std::max(ratio, 1.0),
+               centre = (double(at) + 0.5) * ratio;
   Taps t;
   t.first = std::max<int64_t>(int64_t(centre - support + 0.5), 0);
   const int64_t end = std::min(int64_t(centre + support + 0.5), length);
@@ -163,7 +170,8 @@ double filtered(const HostTensor& bytes, const Source& s, const Taps& rows, cons
   for (size_t i = 0; i < rows.weights.size(); ++i)
     for (size_t j = 0; j < columns.weights.size(); ++j) {
       const int64_t row = s.y0 + rows.first + int64_t(i), column = s.x0 + columns.first + int64_t(j);
-      sum += rows.weights[i] * columns.weights[j] * bytes[size_t(s.offset + (row * s.width + column) * s.channels + channel)];
+      sum += rows.weights[i] * columns.weights[j] *
+             bytes[size_t(s.offset + (row * s.width + column) * s.channels + channel)];
     }
   return sum;
 }
@@ -191,13 +199,17 @@ void resample_reference(const Attrs& attrs, std::span<const HostTensor> in, std:
 void resample_lower(Lowering& l) {
   const TensorDesc &bytes = l.in_desc(0), &y = l.out_desc(0);
   if (bytes.bytes() > l.target.max_storage_range)
-    fail("resample", "'{}': {} source bytes, more than the device binds at once ({}). Fix: use a smaller --batch.", l.label(), bytes.bytes(),
-         l.target.max_storage_range);
+    fail("resample", "'{}': {} source bytes, more than the device binds at once ({}). Fix: use a smaller --batch.",
+         l.label(), bytes.bytes(), l.target.max_storage_range);
   const uint32_t size = uint32_t(y.shape.h()), channels = uint32_t(y.shape.c());
   for (Slice s : l.batch_slices({l.in_desc(1), y})) {
     const int64_t pixels = s.count * size * size;
-    const params::Resample push{uint32_t(pixels),     size, uint32_t(bytes.bytes() / 4), uint32_t(divide_round_up(pixels * channels, 4)),
-                                params::divisor(size), params::divisor(size)};
+    const params::Resample push{uint32_t(pixels),
+                                size,
+                                uint32_t(bytes.bytes() / 4),
+                                uint32_t(divide_round_up(pixels * channels, 4)),
+                                params::divisor(size),
+                                params::divisor(size)};
     l.dispatch("resample.f32", {l.target.workgroup, channels}, {l.in(0), l.in(1, s), l.out(0, s)}, push,
                groups_for_single(l, divide_round_up(pixels, 4)));
   }
@@ -219,10 +231,10 @@ std::vector<Case> resample_cases() {
   };
   return {row(1, 1, 1, {0, 1, 1, 1, 0, 0, 1, 1}),
           row(1, 3, 3, {0, 1, 1, 1, 0, 0, 1, 1}),
-          row(100, 5, 3, {0, 5, 5, 3, 0, 0, 5, 5}),                                          // the same size: a copy
-          row(1000, 7, 3, {3, 9, 14, 3, 0, 0, 9, 14, 500, 20, 11, 1, 2, 3, 17, 8}),         // shrink; gray; a crop box
-          row(300, 11, 1, {1, 5, 6, 3, 0, 0, 5, 6, 101, 4, 3, 1, 0, 0, 4, 3}),              // grow; colour to gray
-          row(5000, 6, 3, {10, 31, 37, 4, 1, 2, 29, 33, 4700, 13, 11, 2, 0, 0, 13, 11}),    // alpha is not read
+          row(100, 5, 3, {0, 5, 5, 3, 0, 0, 5, 5}),                                       // the same size: a copy
+          row(1000, 7, 3, {3, 9, 14, 3, 0, 0, 9, 14, 500, 20, 11, 1, 2, 3, 17, 8}),       // shrink; gray; a crop box
+          row(300, 11, 1, {1, 5, 6, 3, 0, 0, 5, 6, 101, 4, 3, 1, 0, 0, 4, 3}),            // grow; colour to gray
+          row(5000, 6, 3, {10, 31, 37, 4, 1, 2, 29, 33, 4700, 13, 11, 2, 0, 0, 13, 11}),  // alpha is not read
           row(8000, 48, 1, {0, 64, 60, 1, 0, 0, 64, 60, 3840, 48, 48, 1, 0, 0, 48, 48})};
 }
 

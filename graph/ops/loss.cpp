@@ -30,7 +30,8 @@ void check_rows(const InputCheck& check, std::span<const TensorDesc> in) {
 
 void check_attributes(const InputCheck& check, const Attrs& attrs) {
   const double smoothing = attrs.number("label_smoothing", 0), gamma = attrs.number("focal_gamma", 0);
-  check.require(smoothing >= 0 && smoothing <= 1, "got label_smoothing={}, expected 0 to 1. Fix: correct the attribute.", smoothing);
+  check.require(smoothing >= 0 && smoothing <= 1,
+                "got label_smoothing={}, expected 0 to 1. Fix: correct the attribute.", smoothing);
   check.require(gamma >= 0, "got focal_gamma={}, expected 0 or more. Fix: correct the attribute.", gamma);
 }
 
@@ -73,7 +74,8 @@ Row softmax_row(const HostTensor& x, size_t row) {
   double sum = 0;
   for (size_t c = 0; c < classes; ++c) sum += std::exp(values[c] - maximum);
   Row r;
-  for (size_t c = 0; c < classes; ++c) r.log_p.push_back(values[c] - maximum - std::log(sum)), r.p.push_back(std::exp(r.log_p[c]));
+  for (size_t c = 0; c < classes; ++c)
+    r.log_p.push_back(values[c] - maximum - std::log(sum)), r.p.push_back(std::exp(r.log_p[c]));
   return r;
 }
 
@@ -155,7 +157,8 @@ void softmax_reference(const Attrs&, std::span<const HostTensor> in, std::span<H
 
 void grad(Gradient& g) {
   if (g.grad(1) || g.grad(2))
-    fail("softmax_cross_entropy", "only the loss has a gradient, not the probabilities or the rows. Fix: build the loss from output 0.");
+    fail("softmax_cross_entropy",
+         "only the loss has a gradient, not the probabilities or the rows. Fix: build the loss from output 0.");
   if (g.wants(2)) fail("softmax_cross_entropy", "class weights have no gradient. Fix: do not train them.");
   if (g.wants(0) && g.grad())
     g.set(0, g.add(softmax_cross_entropy_grad, g.attrs(), {g.in(0), g.in(1), g.in(2), g.grad()}, "grad")[0]);
@@ -165,7 +168,8 @@ void grad(Gradient& g) {
 
 params::CrossEntropy push_of(const Lowering& l) {
   const Shape& x = l.in_desc(0).shape;
-  return {uint32_t(x[0]), uint32_t(x[1]), float(l.attrs().number("label_smoothing", 0)), float(l.attrs().number("focal_gamma", 0))};
+  return {uint32_t(x[0]), uint32_t(x[1]), float(l.attrs().number("label_smoothing", 0)),
+          float(l.attrs().number("focal_gamma", 0))};
 }
 
 params::Rows rows_of(const Lowering& l) { return {uint32_t(l.in_desc(0).shape[0]), uint32_t(l.in_desc(0).shape[1])}; }
@@ -174,23 +178,27 @@ void loss_lower(Lowering& l) {
   const params::CrossEntropy push = push_of(l);
   l.dispatch("softmax_cross_entropy.f32", {l.target.workgroup}, {l.in(0), l.in(1), l.in(2), l.out(1), l.out(2)}, push,
              groups_for_single(l, push.rows));
-  l.dispatch("weighted_mean.f32", {tree_workgroup(l), 0}, {l.out(2), l.in(1), l.in(2), l.out(0)}, rows_of(l), {1, 1, 1});
+  l.dispatch("weighted_mean.f32", {tree_workgroup(l), 0}, {l.out(2), l.in(1), l.in(2), l.out(0)}, rows_of(l),
+             {1, 1, 1});
 }
 
 void grad_lower(Lowering& l) {
   const params::CrossEntropy push = push_of(l);
   const Binding inverse_weight = l.workspace(sizeof(float));
-  l.dispatch("weighted_mean.f32", {tree_workgroup(l), 1}, {l.in(2), l.in(1), l.in(2), inverse_weight}, rows_of(l), {1, 1, 1});
-  l.dispatch("softmax_cross_entropy_grad.f32", {l.target.workgroup}, {l.in(0), l.in(1), l.in(2), l.in(3), inverse_weight, l.out(0)}, push,
-             groups_for_single(l, push.rows));
+  l.dispatch("weighted_mean.f32", {tree_workgroup(l), 1}, {l.in(2), l.in(1), l.in(2), inverse_weight}, rows_of(l),
+             {1, 1, 1});
+  l.dispatch("softmax_cross_entropy_grad.f32", {l.target.workgroup},
+             {l.in(0), l.in(1), l.in(2), l.in(3), inverse_weight, l.out(0)}, push, groups_for_single(l, push.rows));
 }
 
 void softmax_lower(Lowering& l) {
-  l.dispatch("softmax.f32", {l.target.workgroup}, {l.in(0), l.out(0)}, rows_of(l), groups_for_single(l, l.in_desc(0).shape[0]));
+  l.dispatch("softmax.f32", {l.target.workgroup}, {l.in(0), l.out(0)}, rows_of(l),
+             groups_for_single(l, l.in_desc(0).shape[0]));
 }
 
 std::vector<Case> loss_cases() {
-  const auto row = [](int64_t n, int64_t k, Numbers labels, Numbers weights, double smoothing, double gamma, double range = 3) {
+  const auto row = [](int64_t n, int64_t k, Numbers labels, Numbers weights, double smoothing, double gamma,
+                      double range = 3) {
     return Case{.in = {f32({n, k}), i32({n}), f32({k})},
                 .attrs = {{"label_smoothing", smoothing}, {"focal_gamma", gamma}},
                 .fill = {Fill::real(-range, range), Fill::fixed(std::move(labels)), Fill::fixed(std::move(weights))}};
@@ -210,7 +218,8 @@ std::vector<Case> loss_cases() {
           row(67, 130, {129, 5, 77, 0, -1}, uneven, 0.1, 0),
           {.in = {f32({3, 4}), i32({3}), f32({4})},
            .attrs = {{"label_smoothing", 0.1}},
-           .fill = {Fill::fixed({1e4, -1e4, 3e4, 0, 5, 5, 5, 5, -1e4, 20, -3e4, 19}), Fill::fixed({2, 1, 3}), Fill::fixed({1})}},
+           .fill = {Fill::fixed({1e4, -1e4, 3e4, 0, 5, 5, 5, 5, -1e4, 20, -3e4, 19}), Fill::fixed({2, 1, 3}),
+                    Fill::fixed({1})}},
           {.in = {f32({2, 3}), i32({2}), f32({3})},
            .attrs = {{"focal_gamma", 2.0}},
            .fill = {Fill::fixed({1e4, 0, 0, 0, 200, 0}), Fill::fixed({0, 0}), Fill::fixed({1, 2, 3})}}};

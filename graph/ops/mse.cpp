@@ -42,7 +42,8 @@ void mse_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostT
 }
 
 void grad_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
-  for (size_t i = 0; i < in[0].data.size(); ++i) out[0][i] = in[3][0] * 2 * in[2][i] * (in[0][i] - in[1][i]) / count(in[2]);
+  for (size_t i = 0; i < in[0].data.size(); ++i)
+    out[0][i] = in[3][0] * 2 * in[2][i] * (in[0][i] - in[1][i]) / count(in[2]);
 }
 
 void grad(Gradient& g) {
@@ -59,8 +60,8 @@ void mse_lower(Lowering& l) {
 void grad_lower(Lowering& l) {
   const Binding inverse_count = l.workspace(sizeof(float));
   l.dispatch("mse.f32", {tree_workgroup(l), 1}, {l.in(0), l.in(1), l.in(2), inverse_count}, push_of(l), {1, 1, 1});
-  l.dispatch("mse_grad.f32", {l.target.workgroup}, {l.in(0), l.in(1), l.in(2), l.in(3), inverse_count, l.out(0)}, push_of(l),
-             groups_for_single(l, l.in_desc(0).elements()));
+  l.dispatch("mse_grad.f32", {l.target.workgroup}, {l.in(0), l.in(1), l.in(2), l.in(3), inverse_count, l.out(0)},
+             push_of(l), groups_for_single(l, l.in_desc(0).elements()));
 }
 
 std::vector<Case> cases() {
@@ -68,13 +69,21 @@ std::vector<Case> cases() {
     return Case{.in = {f32({n, k}), f32({n, k}), f32({n, k})},
                 .fill = {Fill::real(-2, 2), Fill::fixed({0.5, -1.25, 0.125, 1, -0.75}), Fill::fixed(std::move(mask))}};
   };
-  return {row(1, 1, {1}), row(5, 2, {1, 1, 0, 0, 1, 1}), row(3, 3, {0}), row(4, 1, {0.25, 0, 0.5}), row(130, 7, {1, 0, 1})};
+  return {row(1, 1, {1}), row(5, 2, {1, 1, 0, 0, 1, 1}), row(3, 3, {0}), row(4, 1, {0.25, 0, 0.5}),
+          row(130, 7, {1, 0, 1})};
 }
 
 }  // namespace
 
-const OpDef mse{.name = "mse", .shape = mse_shape, .reference = mse_reference, .grad = grad, .lower = mse_lower, .cases = cases, .error = 2e-6};
+const OpDef mse{.name = "mse",
+                .shape = mse_shape,
+                .reference = mse_reference,
+                .grad = grad,
+                .lower = mse_lower,
+                .cases = cases,
+                .error = 2e-6};
 
-const OpDef mse_grad{.name = "mse_grad", .shape = grad_shape, .reference = grad_reference, .lower = grad_lower, .error = 2e-6};
+const OpDef mse_grad{
+    .name = "mse_grad", .shape = grad_shape, .reference = grad_reference, .lower = grad_lower, .error = 2e-6};
 
 }  // namespace vkfer::ops

@@ -53,9 +53,12 @@ std::vector<Case> sgd_cases() {
                 .attrs = {{"nesterov", nesterov}},
                 .fill = {Fill::real(), Fill::real(), Fill::real(), Fill::fixed(std::move(hyper))}};
   };
-  return {row({1}, false, {0.1, 0.9, 0, 0, 1e-4, 0, 0, 0}), row({3, 3, 5, 7}, false, {0.01, 0.9, 0, 0, 0.01, 0, 0, 0}),
-          row({3, 3, 4, 8}, true, {0.05, 0.8, 0, 0, 1e-3, 0, 0, 0}), row({1000}, false, {0.5, 0, 0, 0, 0, 0, 0, 0}),
-          row({7, 5}, true, {0.1, 0.9, 0, 0, 0, 0, 0, 0}), row({33, 17}, false, {2, 3, 0, 0, 1, 0, 0, 0})};
+  return {row({1}, false, {0.1, 0.9, 0, 0, 1e-4, 0, 0, 0}),
+          row({3, 3, 5, 7}, false, {0.01, 0.9, 0, 0, 0.01, 0, 0, 0}),
+          row({3, 3, 4, 8}, true, {0.05, 0.8, 0, 0, 1e-3, 0, 0, 0}),
+          row({1000}, false, {0.5, 0, 0, 0, 0, 0, 0, 0}),
+          row({7, 5}, true, {0.1, 0.9, 0, 0, 0, 0, 0, 0}),
+          row({33, 17}, false, {2, 3, 0, 0, 1, 0, 0, 0})};
 }
 
 // ---- adam ----
@@ -80,10 +83,13 @@ void adam_reference(const Attrs& attrs, std::span<const HostTensor> in, std::spa
   const bool decoupled = attrs.integer("decoupled", 0) != 0, keras = keras_epsilon(attrs, "");
   for (size_t i = 0; i < in[0].data.size(); ++i) {
     double p = in[0][i], g = in[1][i];
-    if (decoupled) p -= rate * weight_decay * p;
-    else g += weight_decay * p;
+    if (decoupled)
+      p -= rate * weight_decay * p;
+    else
+      g += weight_decay * p;
     const double m = beta1 * in[2][i] + (1 - beta1) * g, v = beta2 * in[3][i] + rest2 * g * g;
-    out[0][i] = p - (keras ? rate * bias1 / std::sqrt(bias2) * m / (std::sqrt(v) + eps) : rate * bias1 * m / (std::sqrt(v * bias2) + eps));
+    out[0][i] = p - (keras ? rate * bias1 / std::sqrt(bias2) * m / (std::sqrt(v) + eps)
+                           : rate * bias1 * m / (std::sqrt(v * bias2) + eps));
     out[1][i] = m;
     out[2][i] = v;
   }
@@ -103,8 +109,9 @@ std::vector<Case> adam_cases() {
   const Numbers first{1e-3, 0.9, 0.999, 1e-8, 0, 1 / (1 - 0.9), 1 / (1 - 0.999), 1 - 0.999};
   const Numbers tenth{1e-2, 0.9, 0.99, 1e-7, 0.01, 1 / (1 - 0.34867844010000004), 1 / (1 - 0.9043820750088043), 0};
   const Numbers large{1, 0.5, 0.75, 0.125, 0.5, 2, 4, 0};
-  return {row({1}, false, "torch", first),        row({3, 3, 5, 7}, false, "torch", tenth), row({3, 3, 4, 8}, true, "torch", tenth),
-          row({1000}, false, "keras", first),     row({7, 5}, true, "keras", large),        row({33, 17}, true, "torch", large),
+  return {row({1}, false, "torch", first),         row({3, 3, 5, 7}, false, "torch", tenth),
+          row({3, 3, 4, 8}, true, "torch", tenth), row({1000}, false, "keras", first),
+          row({7, 5}, true, "keras", large),       row({33, 17}, true, "torch", large),
           row({6, 6}, false, "torch", large)};
 }
 

@@ -15,11 +15,16 @@ struct Pooling {
 };
 
 Pooling pooling_of(const Attrs& attrs) {
-  const Integers kernel = attrs.integers("kernel", {}), stride = attrs.integers("stride", kernel), pad = attrs.integers("pad", {0, 0, 0, 0});
+  const Integers kernel = attrs.integers("kernel", {}), stride = attrs.integers("stride", kernel),
+                 pad = attrs.integers("pad", {0, 0, 0, 0});
   if (kernel.size() != 2 || stride.size() != 2 || pad.size() != 4)
-    fail("pool", "got kernel, stride and pad of {}, {} and {} numbers, expected 2, 2 and 4. Fix: correct the attributes.", kernel.size(),
-         stride.size(), pad.size());
-  return {{kernel[0], kernel[1]}, {stride[0], stride[1]}, {pad[0], pad[1], pad[2], pad[3]}, attrs.integer("ceil_mode", 0) != 0,
+    fail("pool",
+         "got kernel, stride and pad of {}, {} and {} numbers, expected 2, 2 and 4. Fix: correct the attributes.",
+         kernel.size(), stride.size(), pad.size());
+  return {{kernel[0], kernel[1]},
+          {stride[0], stride[1]},
+          {pad[0], pad[1], pad[2], pad[3]},
+          attrs.integer("ceil_mode", 0) != 0,
           attrs.integer("count_include_pad", 1) != 0};
 }
 
@@ -32,19 +37,23 @@ int64_t pooled_size(const Pooling& p, int axis, int64_t size) {
   return count;
 }
 
-Shape pooled_shape(const Pooling& p, const Shape& x) { return {x.n(), pooled_size(p, 0, x.h()), pooled_size(p, 1, x.w()), x.c()}; }
+Shape pooled_shape(const Pooling& p, const Shape& x) {
+  return {x.n(), pooled_size(p, 0, x.h()), pooled_size(p, 1, x.w()), x.c()};
+}
 
 void check_pooling(const InputCheck& check, const Pooling& p, const Shape& x) {
   for (int i = 0; i < 2; ++i) {
-    check.require(p.kernel[i] > 0 && p.stride[i] > 0, "got kernel {} and stride {}, expected at least 1. Fix: correct the attributes.",
-                  p.kernel[i], p.stride[i]);
+    check.require(p.kernel[i] > 0 && p.stride[i] > 0,
+                  "got kernel {} and stride {}, expected at least 1. Fix: correct the attributes.", p.kernel[i],
+                  p.stride[i]);
     // else a window could lie in the padding alone
     check.require(p.pad[i] >= 0 && p.pad[i] < p.kernel[i] && p.pad[i + 2] >= 0 && p.pad[i + 2] < p.kernel[i],
-                  "got pad {} and {} for kernel {}, expected 0 to {}. Fix: correct the attributes.", p.pad[i], p.pad[i + 2], p.kernel[i],
-                  p.kernel[i] - 1);
+                  "got pad {} and {} for kernel {}, expected 0 to {}. Fix: correct the attributes.", p.pad[i],
+                  p.pad[i + 2], p.kernel[i], p.kernel[i] - 1);
   }
   const Shape y = pooled_shape(p, x);
-  check.require(y.h() > 0 && y.w() > 0, "kernel {}x{} does not fit input {}. Fix: use a larger --size or a smaller kernel.", p.kernel[0],
+  check.require(y.h() > 0 && y.w() > 0,
+                "kernel {}x{} does not fit input {}. Fix: use a larger --size or a smaller kernel.", p.kernel[0],
                 p.kernel[1], x.to_string());
 }
 
@@ -71,7 +80,9 @@ std::vector<TensorDesc> max_grad_shape(const Attrs& attrs, std::span<const Tenso
 // size = {h,w} of x, which an average does not need otherwise
 Shape avg_grad_x(const Attrs& attrs, const Shape& dy) {
   const Integers size = attrs.integers("size", {});
-  if (size.size() != 2) fail("avg_pool_grad", "got size of {} numbers, expected height and width. Fix: correct the attribute.", size.size());
+  if (size.size() != 2)
+    fail("avg_pool_grad", "got size of {} numbers, expected height and width. Fix: correct the attribute.",
+         size.size());
   return {dy.n(), size[0], size[1], dy.c()};
 }
 
@@ -93,13 +104,17 @@ struct Window {
 
 Window window_at(const Pooling& p, const Shape& x, int64_t oy, int64_t ox) {
   const int64_t top = oy * p.stride[0] - p.pad[0], left = ox * p.stride[1] - p.pad[1];
-  Window w{std::max<int64_t>(top, 0), std::min(top + p.kernel[0], x.h()), std::max<int64_t>(left, 0), std::min(left + p.kernel[1], x.w()), 0};
-  const int64_t bottom = std::min(top + p.kernel[0], x.h() + p.pad[2]), right = std::min(left + p.kernel[1], x.w() + p.pad[3]);
+  Window w{std::max<int64_t>(top, 0), std::min(top + p.kernel[0], x.h()), std::max<int64_t>(left, 0),
+           std::min(left + p.kernel[1], x.w()), 0};
+  const int64_t bottom = std::min(top + p.kernel[0], x.h() + p.pad[2]),
+                right = std::min(left + p.kernel[1], x.w() + p.pad[3]);
   w.size = p.count_include_pad ? double((bottom - top) * (right - left)) : double((w.y1 - w.y0) * (w.x1 - w.x0));
   return w;
 }
 
-size_t offset(const Shape& s, int64_t n, int64_t y, int64_t x, int64_t c) { return size_t(((n * s.h() + y) * s.w() + x) * s.c() + c); }
+size_t offset(const Shape& s, int64_t n, int64_t y, int64_t x, int64_t c) {
+  return size_t(((n * s.h() + y) * s.w() + x) * s.c() + c);
+}
 
 // visit(window, output element, n, c) for every element of y
 template <class Visit>
@@ -122,26 +137,30 @@ size_t find_maximum(const HostTensor& x, const Window& w, int64_t n, int64_t c) 
 }
 
 void max_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
-  for_windows(pooling_of(attrs), in[0].shape, out[0].shape,
-              [&](const Window& w, size_t at, int64_t n, int64_t c) { out[0][at] = in[0][find_maximum(in[0], w, n, c)]; });
+  for_windows(pooling_of(attrs), in[0].shape, out[0].shape, [&](const Window& w, size_t at, int64_t n, int64_t c) {
+    out[0][at] = in[0][find_maximum(in[0], w, n, c)];
+  });
 }
 
 void max_grad_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
-  for_windows(pooling_of(attrs), in[0].shape, in[1].shape,
-              [&](const Window& w, size_t at, int64_t n, int64_t c) { out[0][find_maximum(in[0], w, n, c)] += in[1][at]; });
+  for_windows(pooling_of(attrs), in[0].shape, in[1].shape, [&](const Window& w, size_t at, int64_t n, int64_t c) {
+    out[0][find_maximum(in[0], w, n, c)] += in[1][at];
+  });
 }
 
 void avg_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
   for_windows(pooling_of(attrs), in[0].shape, out[0].shape, [&](const Window& w, size_t at, int64_t n, int64_t c) {
     for (int64_t row = w.y0; row < w.y1; ++row)
-      for (int64_t column = w.x0; column < w.x1; ++column) out[0][at] += in[0][offset(in[0].shape, n, row, column, c)] / w.size;
+      for (int64_t column = w.x0; column < w.x1; ++column)
+        out[0][at] += in[0][offset(in[0].shape, n, row, column, c)] / w.size;
   });
 }
 
 void avg_grad_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
   for_windows(pooling_of(attrs), out[0].shape, in[0].shape, [&](const Window& w, size_t at, int64_t n, int64_t c) {
     for (int64_t row = w.y0; row < w.y1; ++row)
-      for (int64_t column = w.x0; column < w.x1; ++column) out[0][offset(out[0].shape, n, row, column, c)] += in[0][at] / w.size;
+      for (int64_t column = w.x0; column < w.x1; ++column)
+        out[0][offset(out[0].shape, n, row, column, c)] += in[0][at] / w.size;
   });
 }
 
@@ -158,11 +177,13 @@ void avg_grad(Gradient& g) {
 
 // ---- lowering: x and y as shapes, `written` the one of them that the launch writes ----
 
-void lower_pooling(Lowering& l, std::string_view stem, const Shape& x, const Shape& y, const TensorDesc& written, bool average) {
+void lower_pooling(Lowering& l, std::string_view stem, const Shape& x, const Shape& y, const TensorDesc& written,
+                   bool average) {
   const Pooling p = pooling_of(l.attrs());
   const int64_t per_unit = unit_channels(x.c()), channels = x.c() / per_unit;
   std::vector<uint32_t> constants{l.target.workgroup, l.target.vectors_per_invocation, uint32_t(per_unit == 4)};
-  for (int64_t v : {p.kernel[0], p.kernel[1], p.stride[0], p.stride[1], p.pad[0], p.pad[1], int64_t(average), int64_t(p.count_include_pad)})
+  for (int64_t v : {p.kernel[0], p.kernel[1], p.stride[0], p.stride[1], p.pad[0], p.pad[1], int64_t(average),
+                    int64_t(p.count_include_pad)})
     constants.push_back(uint32_t(v));
   const DType storage = written.dtype;
   for (Slice s : l.batch_slices({{x, storage}, {y, storage}})) {
@@ -189,8 +210,12 @@ void lower(Lowering& l) {
   lower_pooling(l, "pool", l.in_desc(0).shape, l.out_desc(0).shape, l.out_desc(0), kAverage);
 }
 
-void max_grad_lower(Lowering& l) { lower_pooling(l, "max_pool_grad", l.in_desc(0).shape, l.in_desc(1).shape, l.out_desc(0), false); }
-void avg_grad_lower(Lowering& l) { lower_pooling(l, "avg_pool_grad", l.out_desc(0).shape, l.in_desc(0).shape, l.out_desc(0), true); }
+void max_grad_lower(Lowering& l) {
+  lower_pooling(l, "max_pool_grad", l.in_desc(0).shape, l.in_desc(1).shape, l.out_desc(0), false);
+}
+void avg_grad_lower(Lowering& l) {
+  lower_pooling(l, "avg_pool_grad", l.out_desc(0).shape, l.in_desc(0).shape, l.out_desc(0), true);
+}
 
 Cost cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
   const Pooling p = pooling_of(attrs);
@@ -199,7 +224,8 @@ Cost cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<const Te
   return c;
 }
 
-Case row(const Shape& x, Integers kernel, Integers stride, Integers pad, bool ceil_mode = false, bool count_include_pad = true) {
+Case row(const Shape& x, Integers kernel, Integers stride, Integers pad, bool ceil_mode = false,
+         bool count_include_pad = true) {
   return {.in = {f32(x)},
           .attrs = {{"kernel", std::move(kernel)},
                     {"stride", std::move(stride)},

@@ -13,32 +13,34 @@ namespace vkfer::ops {
 //   check.count(1);  check.rank(0, "x", 4);  check.same_shape(1, "dy", 0, "x");
 class InputCheck {
  public:
-  InputCheck(std::string_view op, std::string_view label, std::span<const TensorDesc> in) : op_(op), label_(label), in_(in) {}
+  InputCheck(std::string_view op, std::string_view label, std::span<const TensorDesc> in)
+      : op_(op), label_(label), in_(in) {}
 
   void count(size_t expected) const { count(expected, expected); }
   void count(size_t least, size_t most) const {
     if (in_.size() < least || in_.size() > most)
-      fail(op_, "'{}': got {} inputs, expected {}. Fix: give the op the inputs that graph/ops/ops.h lists.", label_, in_.size(),
-           least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most));
+      fail(op_, "'{}': got {} inputs, expected {}. Fix: give the op the inputs that graph/ops/ops.h lists.", label_,
+           in_.size(), least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most));
   }
   void rank(size_t i, std::string_view name, int expected) const {
     if (in_[i].shape.rank() != expected)
-      fail(op_, "'{}': {} has rank {} ({}), expected {}. Fix: flatten or reshape it first.", label_, name, in_[i].shape.rank(),
-           in_[i].to_string(), expected);
+      fail(op_, "'{}': {} has rank {} ({}), expected {}. Fix: flatten or reshape it first.", label_, name,
+           in_[i].shape.rank(), in_[i].to_string(), expected);
   }
   void shape(size_t i, std::string_view name, const Shape& expected) const {
     if (in_[i].shape != expected)
-      fail(op_, "'{}': {} is {}, expected {}. Fix: check the layers that feed it.", label_, name, in_[i].to_string(), expected.to_string());
+      fail(op_, "'{}': {} is {}, expected {}. Fix: check the layers that feed it.", label_, name, in_[i].to_string(),
+           expected.to_string());
   }
   void same_shape(size_t i, std::string_view name, size_t as, std::string_view as_name) const {
     if (in_[i].shape != in_[as].shape)
-      fail(op_, "'{}': {} is {}, expected the shape of {}: {}. Fix: check the layers that feed it.", label_, name, in_[i].to_string(),
-           as_name, in_[as].to_string());
+      fail(op_, "'{}': {} is {}, expected the shape of {}: {}. Fix: check the layers that feed it.", label_, name,
+           in_[i].to_string(), as_name, in_[as].to_string());
   }
   void same_type(size_t i, std::string_view name, size_t as, std::string_view as_name) const {
     if (in_[i].dtype != in_[as].dtype)
-      fail(op_, "'{}': {} is stored as {}, expected {} as {}. Fix: insert a cast.", label_, name, dtype_name(in_[i].dtype),
-           dtype_name(in_[as].dtype), as_name);
+      fail(op_, "'{}': {} is stored as {}, expected {} as {}. Fix: insert a cast.", label_, name,
+           dtype_name(in_[i].dtype), dtype_name(in_[as].dtype), as_name);
   }
   void dtype(size_t i, std::string_view name, DType expected) const {
     if (in_[i].dtype != expected)
@@ -48,18 +50,22 @@ class InputCheck {
   // f32 or f16: what activations are stored as.
   void storage(size_t i, std::string_view name) const {
     if (in_[i].dtype != DType::f32 && in_[i].dtype != DType::f16)
-      fail(op_, "'{}': {} is stored as {}, expected f32 or f16. Fix: insert a cast.", label_, name, dtype_name(in_[i].dtype));
+      fail(op_, "'{}': {} is stored as {}, expected f32 or f16. Fix: insert a cast.", label_, name,
+           dtype_name(in_[i].dtype));
   }
   void not_empty(size_t i, std::string_view name) const {
-    if (in_[i].elements() <= 0) fail(op_, "'{}': {} is empty ({}). Fix: every size must be at least 1.", label_, name, in_[i].to_string());
+    if (in_[i].elements() <= 0)
+      fail(op_, "'{}': {} is empty ({}). Fix: every size must be at least 1.", label_, name, in_[i].to_string());
   }
   // Inputs that must be alike: f32 or f16, of one shape and one storage type.
   void alike(std::initializer_list<std::string_view> names) const {
     count(names.size());
     size_t i = 0;
     for (auto name : names) {
-      if (i == 0) storage(0, name), not_empty(0, name);
-      else same_shape(i, name, 0, *names.begin()), same_type(i, name, 0, *names.begin());
+      if (i == 0)
+        storage(0, name), not_empty(0, name);
+      else
+        same_shape(i, name, 0, *names.begin()), same_type(i, name, 0, *names.begin());
       ++i;
     }
   }
@@ -107,22 +113,25 @@ Cost elementwise_cost(const Attrs&, std::span<const TensorDesc> in, std::span<co
 
 // Workgroups of a launch in which every invocation handles vectors_per_invocation of `units` work items.
 inline std::array<uint32_t, 3> groups_for(const Lowering& l, int64_t units) {
-  return l.linear_groups(uint64_t(divide_round_up(units, int64_t(l.target.workgroup) * l.target.vectors_per_invocation)));
+  return l.linear_groups(
+      uint64_t(divide_round_up(units, int64_t(l.target.workgroup) * l.target.vectors_per_invocation)));
 }
 // The same with one work item an invocation.
 inline std::array<uint32_t, 3> groups_for_single(const Lowering& l, int64_t items) {
   return l.linear_groups(uint64_t(divide_round_up(items, int64_t(l.target.workgroup))));
 }
 
-
 // One launch per slice over all elements of the first output, for shaders built on shaders/include/flat.glsl.
 // The first `flat_inputs` inputs and all outputs are cut alike; the other inputs are bound whole. Constants: workgroup size,
 // vec4 per invocation, ragged, then `selectors`. make_push(slice) gives the push constants of a slice.
 template <class MakePush>
-void lower_flat(Lowering& l, const std::string& module, int flat_inputs, std::vector<uint32_t> selectors, MakePush make_push) {
+void lower_flat(Lowering& l, const std::string& module, int flat_inputs, std::vector<uint32_t> selectors,
+                MakePush make_push) {
   size_t bytes_per_element = 1;
-  for (int i = 0; i < flat_inputs; ++i) bytes_per_element = std::max(bytes_per_element, dtype_bytes(l.in_desc(i).dtype));
-  for (int i = 0; i < l.outputs(); ++i) bytes_per_element = std::max(bytes_per_element, dtype_bytes(l.out_desc(i).dtype));
+  for (int i = 0; i < flat_inputs; ++i)
+    bytes_per_element = std::max(bytes_per_element, dtype_bytes(l.in_desc(i).dtype));
+  for (int i = 0; i < l.outputs(); ++i)
+    bytes_per_element = std::max(bytes_per_element, dtype_bytes(l.out_desc(i).dtype));
   for (Slice s : l.flat_slices(l.out_desc(0).elements(), bytes_per_element)) {
     std::vector<Binding> bindings;
     for (int i = 0; i < l.inputs(); ++i)
@@ -130,7 +139,8 @@ void lower_flat(Lowering& l, const std::string& module, int flat_inputs, std::ve
     for (int i = 0; i < l.outputs(); ++i) bindings.push_back(Lowering::flat(l.out(i), l.out_desc(i).dtype, s));
     std::vector<uint32_t> constants{l.target.workgroup, l.target.vectors_per_invocation, uint32_t(s.count % 4 != 0)};
     constants.insert(constants.end(), selectors.begin(), selectors.end());
-    l.dispatch(module, std::move(constants), std::move(bindings), make_push(s), groups_for(l, divide_round_up(s.count, 4)));
+    l.dispatch(module, std::move(constants), std::move(bindings), make_push(s),
+               groups_for(l, divide_round_up(s.count, 4)));
   }
 }
 
