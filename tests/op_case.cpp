@@ -31,10 +31,13 @@ CaseGraph forward_graph(const OpDef& op, const Case& c) {
   return g;
 }
 
-bool is_used(const Graph& graph, Value v) {
-  for (const Node& node : graph.nodes())
+// Read by a node, or passed on as it is, as the gradient of a sum is.
+bool is_used(const CaseGraph& g, Value v) {
+  for (const Node& node : g.graph.nodes())
     for (Value in : node.in)
       if (in == v) return true;
+  for (Value in_grad : g.in_grads)
+    if (in_grad == v) return true;
   return false;
 }
 
@@ -54,7 +57,7 @@ CaseGraph with_gradient(const OpDef& op, const Case& c, size_t outputs) {
   op.grad(gradient);
   g.in_grads = gradient.result;
   for (Value& v : g.out_grads)
-    if (v && !is_used(g.graph, v)) v = Value{};
+    if (v && !is_used(g, v)) v = Value{};
   return g;
 }
 

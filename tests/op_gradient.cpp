@@ -104,6 +104,9 @@ Problem problem_of(const OpDef& op, const Case& c, const CaseGraph& g, const std
 }  // namespace
 
 std::string check_gradient(const OpDef& op, const Case& c, std::string_view seed) {
+  bool differentiable = false;  // a row may fix every input, for the kernel's sake
+  for (size_t i = 0; i < c.in.size(); ++i) differentiable = differentiable || is_differentiable_input(c, i);
+  if (!differentiable) return "";
   const CaseGraph g = build_case(op, c);
   const std::map<int, HostTensor> given = fill_case(g, FillMode::real, seed);
   const std::map<int, HostTensor> values = run_reference(g.graph, given);
