@@ -18,7 +18,7 @@ vec4 activate_slope(uint f, vec4 x) {
   if (f == kRelu) return vec4(greaterThan(x, vec4(0.0)));
   if (f == kRelu6) return vec4(greaterThan(x, vec4(0.0))) * vec4(lessThan(x, vec4(6.0)));
   if (f == kSilu) { vec4 s = sigmoid4(x); return s * (1.0 + x * (1.0 - s)); }
-  if (f == kSigmoid) { vec4 s = sigmoid4(x); return s * (1.0 - s); }
+  if (f == kSigmoid) { vec4 e = exp(-abs(x)); return e / ((1.0 + e) * (1.0 + e)); }  // s (1-s) without cancellation
   if (f == kHardswish) return mix(mix((2.0 * x + 3.0) * (1.0 / 6.0), vec4(0.0), lessThan(x, vec4(-3.0))), vec4(1.0), greaterThan(x, vec4(3.0)));
   return vec4(1.0);
 }
