@@ -1,5 +1,6 @@
 #include "tests/op_case.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 

@@ -10,6 +10,8 @@ namespace vkfer::test {
 
 namespace {
 
+constexpr double kRounding = 1e-7;
+
 // "[1,0,2,3]"
 std::string place(const Shape& shape, size_t index) {
   std::string text;
@@ -31,8 +33,9 @@ std::string compare_exactly(const DeviceTensor& got, const HostTensor& expected)
                      place(expected.shape, first), got.values[first], expected[first]);
 }
 
-std::string compare_within(const DeviceTensor& got, const HostTensor& expected, double error) {
-  const double size = norm(expected), rms = size / std::sqrt(std::max<double>(1, double(expected.data.size())));
+std::string compare_within(const DeviceTensor& got, const HostTensor& expected, double error, double largest_input) {
+  const double floor = kRounding * largest_input, count = std::max<double>(1, double(expected.data.size()));
+  const double size = norm(expected), rms = size / std::sqrt(count);
   double sum = 0, worst_excess = 0;
   size_t worst = 0;
   bool nan = false;
@@ -40,12 +43,12 @@ std::string compare_within(const DeviceTensor& got, const HostTensor& expected, 
     const double difference = std::abs(got.values[i] - expected[i]);
     nan = !(difference <= 1e300);
     sum += difference * difference;
-    const double excess = difference - (error * (50 * rms + std::abs(expected[i])) + error * kRounding);
+    const double excess = difference - (error * (50 * rms + std::abs(expected[i])) + 5 * floor);
     if (excess > worst_excess || nan) worst_excess = excess, worst = i;
   }
-  const double relative = std::sqrt(sum) / (size + kRounding * std::sqrt(double(expected.data.size())));
-  if (!nan && relative <= error && worst_excess <= 0) return "";
-  return fmt::format("relative error {:.3g}, allowed {:.3g}; at {}: got {}, expected {}, rms {:.3g}", nan ? NAN : relative, error,
+  const double allowed = error * size + floor * std::sqrt(count);
+  if (!nan && std::sqrt(sum) <= allowed && worst_excess <= 0) return "";
+  return fmt::format("relative error {:.3g}, allowed {:.3g}; at {}: got {}, expected {}, rms {:.3g}", nan ? NAN : std::sqrt(sum) / size, allowed / size,
                      place(expected.shape, worst), got.values[worst], expected[worst], rms);
 }
 

@@ -58,8 +58,8 @@ void choose_pose(FaceParameters& face, PhiloxSequence& random) {
   face.cosine = (1 - t * t) / (1 + t * t);
   face.sine = 2 * t / (1 + t * t);
   face.scale = random.uniform(.92f, 1.12f);
-  face.shift_x = random.uniform(-.11f, .11f);
-  face.shift_y = random.uniform(-.09f, .09f);
+  face.shift_x = random.uniform(-.13f, .13f);
+  face.shift_y = random.uniform(-.11f, .11f);
   face.yaw = .16f * bell(random);
   face.pitch = .10f * bell(random);
 }

@@ -2,6 +2,7 @@
 #include <turbojpeg.h>
 
 #include <memory>
+#include <string>
 
 #include "runtime/error.h"
 #include "tools/data/codecs.h"
@@ -16,9 +17,11 @@ using Decompressor = std::unique_ptr<void, int (*)(tjhandle)>;
 // on the processor.
 constexpr int kFlags = TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS | TJFLAG_ACCURATEDCT;
 
-[[noreturn]] void fail_jpeg(tjhandle handle, std::string_view name) {
-  fail("jpeg", "'{}': {}. Fix: replace or remove the file; --skip-bad leaves such files out", name,
-       tjGetErrorStr2(handle));
+// libjpeg-turbo 2.1 leaves a decompressor that failed in a header unable to read the next file: it is dropped.
+[[noreturn]] void fail_jpeg(Decompressor& decompressor, std::string_view name) {
+  const std::string message = tjGetErrorStr2(decompressor.get());
+  decompressor.reset();
+  fail("jpeg", "'{}': {}. Fix: replace or remove the file; --skip-bad leaves such files out", name, message);
 }
 
 // Adobe stores CMYK inverted, and every CMYK JPEG seen in practice is Adobe's: R = C K / 255 in stored values.
@@ -34,7 +37,8 @@ std::vector<uint8_t> cmyk_to_rgb(const std::vector<uint8_t>& cmyk) {
 
 Image decode_jpeg(std::span<const std::byte> bytes, std::string_view name) {
   // One decompressor per thread: creating one costs more than decoding a 48x48 face.
-  thread_local Decompressor decompressor(tjInitDecompress(), &tjDestroy);
+  thread_local Decompressor decompressor(nullptr, [](tjhandle handle) { return tjDestroy(handle); });
+  if (!decompressor) decompressor.reset(tjInitDecompress());
   if (!decompressor) fail("jpeg", "libjpeg-turbo cannot start: {}", tjGetErrorStr2(nullptr));
   tjhandle handle = decompressor.get();
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
@@ -42,7 +46,7 @@ Image decode_jpeg(std::span<const std::byte> bytes, std::string_view name) {
   int width = 0, height = 0, subsampling = 0, colorspace = -1;
   // It also refuses subsamplings it has no name for, which it decodes well: then the size is there nevertheless.
   const int status = tjDecompressHeader3(handle, data, size, &width, &height, &subsampling, &colorspace);
-  if (status != 0 && (width <= 0 || colorspace < 0)) fail_jpeg(handle, name);
+  if (status != 0 && (width <= 0 || colorspace < 0)) fail_jpeg(decompressor, name);
   check_image_size(width, height, name);
 
   const bool cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
@@ -50,7 +54,7 @@ Image decode_jpeg(std::span<const std::byte> bytes, std::string_view name) {
   Image image{height, width, tjPixelSize[format], {}};
   image.pixels.resize(static_cast<size_t>(width) * static_cast<size_t>(height) * static_cast<size_t>(image.channels));
   if (tjDecompress2(handle, data, size, image.pixels.data(), width, 0, height, format, kFlags) != 0)
-    fail_jpeg(handle, name);
+    fail_jpeg(decompressor, name);
   if (cmyk) {
     image.pixels = cmyk_to_rgb(image.pixels);
     image.channels = 3;

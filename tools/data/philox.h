@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 
+#include "tools/data/exact_float.h"  // uniform(low, high) must not be fused differently by different compilers
+
 namespace vkfer {
 
 using Philox4 = std::array<uint32_t, 4>;
