@@ -50,7 +50,10 @@ int64_t Shape::elements() const {
 std::string Shape::to_string() const {
   if (!rank_) return "scalar";
   std::string s;
-  for (int i = 0; i < rank_; ++i) s += (i ? "x" : "") + std::to_string(dims_[i]);
+  for (int i = 0; i < rank_; ++i) {
+    if (i) s += "x";
+    s += std::to_string(dims_[i]);
+  }
   return s;
 }
 

@@ -1,32 +1,39 @@
 //! variants: f32 f16 f32_scalar f16_scalar
 #version 450
-// Batch normalisation, statistics of one slice of rows: mean[slice][c], m2[slice][c] = sum (x - mean)^2, size[slice] = its rows.
-// x [rows, c]. An invocation takes four channels of one slice. The sums run over x - x[first row], so that
-// E[x^2] - E[x]^2 does not cancel; batch_norm_finish.comp combines the slices (Chan et al., 1979).
+// Batch normalisation, statistics of parts of the batch: mean[part][c], m2[part][c] = sum (x - mean)^2, size[part][c] = how many.
+// x [rows, c]. A part is what one lane sums up (columns.glsl): chunk by chunk, span / c parts a chunk. The sums run over
+// x - x[first], so that E[x^2] - E[x]^2 does not cancel; batch_norm_finish.comp combines the parts (Chan et al., 1979).
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
-#include "channels.glsl"
+#include "columns.glsl"
 #include "params/batch_norm.h"
 
-CHANNELS_IN(0, x);
-CHANNELS_OUT_F32(1, mean);
-CHANNELS_OUT_F32(2, m2);
-OUTPUT1_F32(3, size);
+UNITS_IN(0, x);
+UNITS_OUT_F32(1, mean);
+UNITS_OUT_F32(2, m2);
+UNITS_OUT_F32(3, size);
 layout(push_constant) uniform Push { BatchNorm p; };
 
 void main() {
-  uint id = linear_group() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
-  if (id >= p.count) return;
-  uint blocks = CHANNEL_BLOCKS(p.c), c = id % blocks, slice = id / blocks;
-  uint first = slice * p.rows_per_slice, last = min(first + p.rows_per_slice, p.rows);
-  vec4 shift = LOADC(x, first, c, p.c), sum = vec4(0.0), squares = vec4(0.0);
-  for (uint row = first; row < last; ++row) {
-    vec4 d = LOADC(x, row, c, p.c) - shift;
+  uint group = linear_group();
+  if (group >= p.groups) return;
+  Columns k = walk(group, p.units, p.row_units, p.span, p.chunk_steps);
+  UNIT shift = LOADU(x, min(k.first * p.span + k.column, p.units - 1u)), sum = UNIT(0.0), squares = UNIT(0.0);
+  for (uint t = k.first; t < k.full; ++t) {
+    UNIT d = LOADU(x, t * p.span + k.column) - shift;
     sum += d;
     squares = fma(d, d, squares);
   }
-  float n = float(last - first);
-  STOREC_F32(mean, p.first_slice + slice, c, p.c, shift + sum / n);
-  STOREC_F32(m2, p.first_slice + slice, c, p.c, max(squares - sum * sum / n, 0.0));
-  if (c == 0) size[p.first_slice + slice] = n;
+  float n = float(k.full - k.first);
+  if (k.tail) {
+    UNIT d = LOADU(x, k.full * p.span + k.column) - shift;
+    sum += d;
+    squares = fma(d, d, squares);
+    n += 1.0;
+  }
+  float inverse = 1.0 / max(n, 1.0);  // a lane without an element leaves an empty part
+  uint at = (p.first_chunk + k.chunk) * p.span + k.column;
+  mean[at] = shift + sum * inverse;
+  m2[at] = max(squares - sum * sum * inverse, UNIT(0.0));
+  size[at] = UNIT(n);
 }

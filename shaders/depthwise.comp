@@ -55,6 +55,9 @@ void main() {
   // Window element i of `a` is at origin + i.
   int origin_x = kGradient ? x0 / kStride : x0 * kStride - p.pad_x, origin_y = kGradient ? y0 / kStride : y0 * kStride - p.pad_y;
 
+  // Element (i, j) of the window is at base + (i * a_w + j) * blocks: one vector multiplication for all of them.
+  uint stride_x = blocks, stride_y = p.a_w * blocks;
+  int base = (int(image * p.a_h) + origin_y) * int(stride_y) + origin_x * int(stride_x);
   vec4 weight[49];
   [[unroll]] for (int t = 0; t < kSizeY * kSizeX; ++t) weight[t] = LOADC(w, uint(t), c, p.c);
   vec4 sum[32];
@@ -66,8 +69,11 @@ void main() {
     [[unroll]] for (int j = window_first(kPadX, kSizeX); j <= window_last(kPadX, kSizeX, kTileX); ++j) {
       int ix = origin_x + j;
       bool inside = row_inside && uint(ix) < p.a_w;
-      uint row = inside ? (image * p.a_h + uint(iy)) * p.a_w + uint(ix) : 0u;
-      vec4 v = LOADC(a, row, c, p.c);
+#ifdef SCALAR
+      vec4 v = LOADC(a, inside ? (image * p.a_h + uint(iy)) * p.a_w + uint(ix) : 0u, c, p.c);
+#else
+      vec4 v = LOAD4(a, inside ? uint(base + i * int(stride_y) + j * int(stride_x)) + c : c);
+#endif
       v = inside ? v : vec4(0.0);
       [[unroll]] for (int y = 0; y < kTileY; ++y)
         [[unroll]] for (int x = 0; x < kTileX; ++x) {

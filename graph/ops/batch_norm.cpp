@@ -1,6 +1,7 @@
 // Batch normalisation (Ioffe and Szegedy, 2015) with the addition and the activation that follow it, its gradient, and its folding
 // into a convolution. Training keeps mean and invstd of the batch; evaluation and frozen layers use the running statistics.
 #include <cmath>
+#include <numeric>
 
 #include "graph/ops/activation.h"
 #include "graph/ops/conv_geometry.h"
@@ -11,7 +12,7 @@
 namespace vkfer::ops {
 namespace {
 
-constexpr int64_t kMostSummed = 1024;  // rows of a slice: bounds the rounding error
+constexpr int64_t kMostSummed = 1024;  // elements one lane adds up: bounds the rounding error
 constexpr double kEps = 1e-5, kMomentum = 0.1;
 
 double eps_of(const Attrs& a) { return a.number("eps", kEps); }
@@ -20,52 +21,52 @@ Activation activation_of(const Attrs& a) { return activation_from_name(a.text("a
 
 // ---- launches over [rows, c] ---------------------------------------------------------------------------------------
 
-struct Rows {
-  int64_t images, per_image, c, blocks;
-  explicit Rows(const TensorDesc& x) : images(x.shape[0]), per_image(x.shape.rows() / x.shape[0]), c(x.shape.last()), blocks(divide_round_up(c, 4)) {}
-  int64_t all() const { return images * per_image; }
+// How the kernels walk x: shaders/include/columns.glsl.
+struct Walk {
+  int64_t per_image, c, unit, row_units, span, images;
+  Walk(const Lowering& l, const TensorDesc& x)
+      : per_image(x.shape.rows() / x.shape[0]), c(x.shape.last()), unit(c % 4 ? 1 : 4), row_units(c / unit),
+        span(std::lcm(row_units, int64_t(l.target.workgroup))), images(x.shape[0]) {}
+  int64_t rows() const { return images * per_image; }
+  int64_t steps(Slice s) const { return divide_round_up(s.count * per_image * row_units, span); }
+  int64_t parts_per_chunk() const { return span / row_units; }
 };
 
-// Rows of a slice so that the reduction fills the device and no sum grows long.
-int64_t slice_rows(const Lowering& l, const Rows& r, int64_t rows) {
-  const int64_t wanted = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, r.blocks);
-  return divide_round_up(rows, std::min(rows, std::max(wanted, divide_round_up(rows, kMostSummed))));
+// Steps of a chunk: for reductions, so that the chunks fill the device and no sum grows long; for maps, a lane's fair share.
+int64_t reduction_chunk(const Lowering& l, const Walk& w, Slice batch) {
+  const int64_t steps = w.steps(batch), wanted = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, w.span);
+  return divide_round_up(steps, std::min(steps, std::max(wanted, divide_round_up(steps, kMostSummed))));
 }
+int64_t map_chunk(const Lowering& l) { return l.target.vectors_per_invocation; }
 
-// One launch a batch slice; run(slice, push) dispatches it. Returns the number of row slices in all.
+// One launch a batch slice; run(slice, push) dispatches it. Returns the number of chunks in all.
 template <class Run>
-int64_t for_each_launch(const Rows& r, const std::vector<Slice>& batches, int64_t rows_per_slice, Run run) {
+int64_t for_each_launch(const Lowering& l, const Walk& w, const std::vector<Slice>& batches, int64_t chunk_steps, Run run) {
   int64_t first = 0;
   for (Slice s : batches) {
-    const int64_t rows = s.count * r.per_image, slices = divide_round_up(rows, rows_per_slice);
+    const int64_t chunks = divide_round_up(w.steps(s), chunk_steps);
     params::BatchNorm p{};
-    p.rows = uint32_t(rows), p.c = uint32_t(r.c), p.rows_per_slice = uint32_t(rows_per_slice);
-    p.first_slice = uint32_t(first), p.count = uint32_t(slices * r.blocks);
-    p.inverse_rows = 1.0f / float(r.all());
+    p.units = uint32_t(s.count * w.per_image * w.row_units), p.row_units = uint32_t(w.row_units), p.span = uint32_t(w.span);
+    p.chunk_steps = uint32_t(chunk_steps), p.groups = uint32_t(chunks * (w.span / l.target.workgroup)), p.first_chunk = uint32_t(first);
+    p.eps = float(eps_of(l.attrs())), p.inverse_rows = 1.0f / float(w.rows());
     run(s, p);
-    first += slices;
+    first += chunks;
   }
   return first;
 }
 
-int64_t count_slices(const Rows& r, const std::vector<Slice>& batches, int64_t rows_per_slice) {
-  return for_each_launch(r, batches, rows_per_slice, [](Slice, const params::BatchNorm&) {});
+int64_t count_chunks(const Lowering& l, const Walk& w, const std::vector<Slice>& batches, int64_t chunk_steps) {
+  return for_each_launch(l, w, batches, chunk_steps, [](Slice, const params::BatchNorm&) {});
 }
-
-std::array<uint32_t, 3> groups_of(const Lowering& l, const params::BatchNorm& p) { return groups_for_single(l, p.count); }
-
-// Chunks of the passes that map: as much work an invocation as the device likes.
-int64_t chunk_rows(const Lowering& l) { return l.target.vectors_per_invocation; }
 
 // y = activation((x - mean) * gamma * invstd + beta + residual); spread: invstd, or the variance.
 void lower_apply(Lowering& l, Binding mean, Binding spread, bool variance) {
-  const Rows r(l.in_desc(0));
+  const Walk w(l, l.in_desc(0));
   const bool residual = has_residual(l.attrs());
-  for_each_launch(r, l.batch_slices({l.in_desc(0)}), chunk_rows(l), [&](Slice s, params::BatchNorm p) {
-    p.eps = float(eps_of(l.attrs()));
-    l.dispatch(l.channel_module("batch_norm_apply", l.in_desc(0).dtype, {r.c}),
+  for_each_launch(l, w, l.batch_slices({l.in_desc(0)}), map_chunk(l), [&](Slice s, const params::BatchNorm& p) {
+    l.dispatch(l.channel_module("batch_norm_apply", l.in_desc(0).dtype, {w.c}),
                {l.target.workgroup, variance, residual, uint32_t(activation_of(l.attrs()))},
-               {l.in(0, s), l.in(1), l.in(2), mean, spread, residual ? l.in(5, s) : l.in(0, s), l.out(0, s)}, p, groups_of(l, p));
+               {l.in(0, s), l.in(1), l.in(2), mean, spread, residual ? l.in(5, s) : l.in(0, s), l.out(0, s)}, p, l.linear_groups(p.groups));
   });
 }
 
@@ -110,17 +111,18 @@ void train_reference(const Attrs& attrs, std::span<const HostTensor> in, std::sp
 }
 
 void train_lower(Lowering& l) {
-  const Rows r(l.in_desc(0));
+  const Walk w(l, l.in_desc(0));
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
-  const int64_t per_slice = slice_rows(l, r, batches.front().count * r.per_image), slices = count_slices(r, batches, per_slice);
-  const Binding mean = l.workspace(size_t(slices * r.c) * 4), m2 = l.workspace(size_t(slices * r.c) * 4), size = l.workspace(size_t(slices) * 4);
-  for_each_launch(r, batches, per_slice, [&](Slice s, params::BatchNorm p) {
-    l.dispatch(l.channel_module("batch_norm_stats", l.in_desc(0).dtype, {r.c}), {l.target.workgroup}, {l.in(0, s), mean, m2, size}, p, groups_of(l, p));
+  const int64_t chunk = reduction_chunk(l, w, batches.front()), parts = count_chunks(l, w, batches, chunk) * w.parts_per_chunk();
+  const size_t bytes = size_t(parts * w.c) * 4;
+  const Binding mean = l.workspace(bytes), m2 = l.workspace(bytes), size = l.workspace(bytes);
+  for_each_launch(l, w, batches, chunk, [&](Slice s, const params::BatchNorm& p) {
+    l.dispatch(l.channel_module("batch_norm_stats", l.in_desc(0).dtype, {w.c}), {l.target.workgroup}, {l.in(0, s), mean, m2, size}, p,
+               l.linear_groups(p.groups));
   });
-  params::BatchNorm p{};
-  p.c = uint32_t(r.c), p.slices = uint32_t(slices), p.eps = float(eps_of(l.attrs())), p.momentum = float(l.attrs().number("momentum", kMomentum));
+  const params::BatchNormFinish p{uint32_t(w.c), uint32_t(parts), float(eps_of(l.attrs())), float(l.attrs().number("momentum", kMomentum))};
   l.dispatch("batch_norm_finish.f32", {l.target.workgroup}, {mean, m2, size, l.in(3), l.in(4), l.out(1), l.out(2), l.out(3), l.out(4)}, p,
-             groups_for_single(l, r.c));
+             groups_for_single(l, w.c));
   lower_apply(l, l.out(1), l.out(2), false);
 }
 
@@ -193,29 +195,26 @@ void grad_reference(const Attrs& attrs, std::span<const HostTensor> in, std::spa
 
 template <bool kRunning>
 void grad_lower(Lowering& l) {
-  const Rows r(l.in_desc(0));
+  const Walk w(l, l.in_desc(0));
   const bool residual = has_residual(l.attrs());
   const uint32_t activation = uint32_t(activation_of(l.attrs()));
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
-  const int64_t per_slice = slice_rows(l, r, batches.front().count * r.per_image), slices = count_slices(r, batches, per_slice);
-  const bool split = slices > 1;
-  const Binding dgamma = split ? l.workspace(size_t(slices * r.c) * 4) : l.out(1), dbeta = split ? l.workspace(size_t(slices * r.c) * 4) : l.out(2);
-  auto inputs = [&](Slice s) -> std::vector<Binding> {
-    return {l.in(0, s), l.in(1, s), l.in(2), l.in(3), l.in(4), l.in(5), residual ? l.in(6, s) : l.in(0, s)};
+  const int64_t chunk = reduction_chunk(l, w, batches.front()), parts = count_chunks(l, w, batches, chunk) * w.parts_per_chunk();
+  const bool split = parts > 1;
+  const Binding dgamma = split ? l.workspace(size_t(parts * w.c) * 4) : l.out(1), dbeta = split ? l.workspace(size_t(parts * w.c) * 4) : l.out(2);
+  auto bindings = [&](Slice s, std::initializer_list<Binding> rest) {
+    std::vector<Binding> b{l.in(0, s), l.in(1, s), l.in(2), l.in(3), l.in(4), l.in(5), residual ? l.in(6, s) : l.in(0, s)};
+    b.insert(b.end(), rest);
+    return b;
   };
-  for_each_launch(r, batches, per_slice, [&](Slice s, params::BatchNorm p) {
-    p.eps = float(eps_of(l.attrs()));
-    std::vector<Binding> b = inputs(s);
-    b.insert(b.end(), {dgamma, dbeta});
-    l.dispatch(l.channel_module("batch_norm_grad_sums", l.in_desc(0).dtype, {r.c}), {l.target.workgroup, kRunning, residual, activation}, b, p, groups_of(l, p));
+  for_each_launch(l, w, batches, chunk, [&](Slice s, const params::BatchNorm& p) {
+    l.dispatch(l.channel_module("batch_norm_grad_sums", l.in_desc(0).dtype, {w.c}), {l.target.workgroup, kRunning, residual, activation},
+               bindings(s, {dgamma, dbeta}), p, l.linear_groups(p.groups));
   });
-  if (split) sum_slices(l, dgamma, l.out(1), r.c, slices), sum_slices(l, dbeta, l.out(2), r.c, slices);
-  for_each_launch(r, batches, chunk_rows(l), [&](Slice s, params::BatchNorm p) {
-    p.eps = float(eps_of(l.attrs()));
-    std::vector<Binding> b = inputs(s);
-    b.insert(b.end(), {l.out(1), l.out(2), l.out(0, s), residual ? l.out(3, s) : l.out(0, s)});
-    l.dispatch(l.channel_module("batch_norm_grad_apply", l.in_desc(0).dtype, {r.c}), {l.target.workgroup, kRunning, residual, activation, residual}, b, p,
-               groups_of(l, p));
+  if (split) sum_slices(l, dgamma, l.out(1), w.c, parts), sum_slices(l, dbeta, l.out(2), w.c, parts);
+  for_each_launch(l, w, batches, map_chunk(l), [&](Slice s, const params::BatchNorm& p) {
+    l.dispatch(l.channel_module("batch_norm_grad_apply", l.in_desc(0).dtype, {w.c}), {l.target.workgroup, kRunning, residual, activation, residual},
+               bindings(s, {l.out(1), l.out(2), l.out(0, s), residual ? l.out(3, s) : l.out(0, s)}), p, l.linear_groups(p.groups));
   });
 }
 

@@ -6,12 +6,18 @@ namespace vkfer::params {
 using uint = uint32_t;
 #endif
 
-// x is [rows, c]. Passes that reduce take slices of rows_per_slice rows, passes that map take chunks of as many rows.
+// x is [rows, c]; units, spans and chunks as in shaders/include/columns.glsl.
 struct BatchNorm {
-  uint rows, c, rows_per_slice, first_slice, count;  // count: invocations with work
-  uint slices;                                       // finish: of all launches
+  uint units, row_units, span, chunk_steps, groups;
+  uint first_chunk;     // where this launch's partial results stand: large batches take several launches
+  float eps;
+  float inverse_rows;   // gradient: 1 / rows of the whole batch
+};
+
+// Combines `parts` partial results of c channels each.
+struct BatchNormFinish {
+  uint c, parts;
   float eps, momentum;
-  float inverse_rows;                                // gradient: 1 / rows of the whole batch
 };
 
 struct Fold {
