@@ -1,0 +1,258 @@
+// The built tool as a program: exit status, messages, JSON, and what is left in the folder.
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "runtime/error.h"
+#include "tests/catch.h"
+#include "tools/data/image.h"
+#include "tools/data/npy.h"
+#include "tools/data/synthetic.h"
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using namespace vkfer;
+
+namespace {
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+struct Ran {
+  int status = -1;
+  std::string out, err;
+};
+
+// An empty folder to work in, gone at the end.
+struct Workplace {
+  fs::path path;
+  Workplace() {
+    std::string name = (fs::temp_directory_path() / "vkfer-cli-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~Workplace() { fs::remove_all(path); }
+
+  Ran run(const std::string& arguments) const {
+    const fs::path out = path / ".out", err = path / ".err";
+    const std::string command = fmt::format("cd '{}' && '{}' {} > '{}' 2> '{}'", path.string(), VKFER_TOOL, arguments, out.string(), err.string());
+    const int status = std::system(command.c_str());
+    Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(out), text_of(err)};
+    fs::remove(out), fs::remove(err);
+    INFO("vkfer " << arguments << "\n" << ran.out << ran.err);
+    return ran;
+  }
+  bool empty() const { return fs::is_empty(path); }
+};
+
+// 4 training and 2 validation pictures of each of 3 expressions, drawn.
+void draw_faces(const fs::path& root, int size) {
+  int counts[3][2] = {};
+  for (uint32_t i = 0; i < 200; ++i) {
+    const int label = synthetic_face(9, i).label;
+    if (label >= 3) continue;
+    const int split = counts[label][0] < 4 ? 0 : 1;
+    if (counts[label][split]++ >= (split ? 2 : 4)) continue;
+    const fs::path folder = root / (split ? "val" : "train") / std::string(1, char('a' + label));
+    fs::create_directories(folder);
+    write_png(folder / fmt::format("{}.png", i), draw_synthetic_face(9, i, size, 1));
+  }
+}
+
+void expect_refused(const Workplace& place, const std::string& arguments, const std::string& message) {
+  INFO("vkfer " << arguments);
+  const Ran ran = place.run(arguments);
+  INFO(ran.out << ran.err);
+  CHECK(ran.status == 2);
+  CHECK_THAT(ran.err, contains("vkfer: [") && contains(message));
+}
+
+}  // namespace
+
+TEST_CASE("tool: help and version", "[cli]") {
+  Workplace place;
+  const Ran help = place.run("--help");
+  CHECK(help.status == 0);
+  CHECK_THAT(help.out, contains("train") && contains("trace") && contains("Exit status"));
+  for (const char* verb : {"train", "eval", "infer", "models", "devices", "dump", "trace", "version"}) {
+    const Ran ran = place.run(std::string(verb) + " --help");
+    CHECK(ran.status == 0);
+    CHECK_THAT(ran.out, contains("Examples:") && contains("vkfer " + std::string(verb)));
+    std::istringstream lines(ran.out);
+    for (std::string line; std::getline(lines, line);) {
+      INFO(line);
+      CHECK(line.size() <= 80);
+    }
+  }
+  CHECK_THAT(place.run("--version").out, contains("vkfer "));
+  CHECK(place.run("").status == 2);
+  CHECK(place.empty());
+}
+
+TEST_CASE("tool: wrong usage is refused with a remedy, and nothing is written", "[cli]") {
+  Workplace place;
+  expect_refused(place, "trian", "did you mean 'train'");
+  expect_refused(place, "test", "./vkfer test");
+  expect_refused(place, "train --modle x", "did you mean --model?");
+  expect_refused(place, "train --model mobilnetv2", "did you mean mobilenetv2?");
+  expect_refused(place, "train extra", "unexpected argument 'extra'");
+  expect_refused(place, "train --epochs 0", "--epochs");
+  expect_refused(place, "train --epochs three", "--epochs");
+  expect_refused(place, "train --epochs 99999999999", "--epochs");
+  expect_refused(place, "train --lr nan", "--lr");
+  expect_refused(place, "train --lr 0", "--lr");
+  expect_refused(place, "train --lr=-0.1", "--lr");
+  expect_refused(place, "train --batch 0", "--batch");
+  expect_refused(place, "train --size 0", "--size");
+  expect_refused(place, "train --channels 2", "--channels");
+  expect_refused(place, "train --optimizer sdg", "did you mean 'sgd'");
+  expect_refused(place, "train --schedule cosin", "did you mean 'cosine'");
+  expect_refused(place, "train --data nowhere", "nowhere");
+  expect_refused(place, "train --run a --resume b", "choose one");
+  expect_refused(place, "train --resume nowhere", "no run there");
+  expect_refused(place, "eval nowhere", "unexpected argument 'nowhere'");
+  expect_refused(place, "infer face.png", "no trained run");
+  expect_refused(place, "trace --model compact_resnet", "--input is missing");
+  expect_refused(place, "dump nothing", "unknown model");
+  expect_refused(place, "devices --device 99", "99");
+  CHECK(place.empty());
+}
+
+TEST_CASE("tool: bad files are refused, and nothing is written", "[cli]") {
+  Workplace place;
+  const fs::path bad = place.path / "bad";
+  draw_faces(bad / "faces", 16);
+  fs::create_directories(bad / "faces" / "train" / "d");
+  std::ofstream(bad / "empty.zip") << "";
+  std::ofstream(bad / "x.csv") << "nonsense\n";
+  std::ofstream(bad / "x.safetensors") << "12345678";
+  expect_refused(place, "train --model compact_resnet --data bad/faces --run r", "'d'");
+  expect_refused(place, "train --data bad/empty.zip --run r", "empty.zip");
+  expect_refused(place, "train --data bad/x.csv --run r", "x.csv");
+  expect_refused(place, "eval --weights bad/x.safetensors --model compact_resnet", "x.safetensors");
+  expect_refused(place, "eval --weights bad/missing.safetensors --model compact_resnet", "missing.safetensors");
+  fs::remove(bad / "faces" / "train" / "d");
+  fs::resize_file(fs::directory_iterator(bad / "faces" / "train" / "a")->path(), 60);
+  expect_refused(place, "train --model compact_resnet --data bad/faces --run r --batch 4", ".png");
+  expect_refused(place, "train --model compact_resnet --data bad/faces --run bad/x.csv --skip-bad --batch 4", "is a file");
+  fs::remove_all(bad);
+  CHECK(place.empty());
+}
+
+TEST_CASE("tool: --json answers with one object on stdout, or in a file", "[cli]") {
+  Workplace place;
+  const Ran models = place.run("models --json");
+  CHECK(models.status == 0);
+  const Json all = Json::parse(models.out);
+  bool found = false;
+  for (const Json& m : all.at("models"))
+    if (m.at("name") == "compact_mobilenetv2") {
+      found = true;
+      CHECK(m.at("parameters") == 132935);
+    }
+  CHECK(found);
+  CHECK_THAT(models.err, contains("compact_mobilenetv2"));
+
+  const Ran to_file = place.run("devices --json devices.json");
+  CHECK(to_file.status == 0);
+  CHECK_THAT(to_file.out, contains("is used"));
+  const Json devices = Json::parse(text_of(place.path / "devices.json"));
+  CHECK(devices.at("devices").at(devices.at("chosen").get<size_t>()).at("chosen") == true);
+
+  const Json dump = Json::parse(place.run("dump compact_resnet --size 48 --training --batch 2 --json").out);
+  CHECK(dump.at("nodes").size() > 30);
+  CHECK(dump.at("flops").get<double>() > 1e6);
+  expect_refused(place, "version --json=no/such/folder/x.json", "no/such/folder");
+}
+
+TEST_CASE("tool: --json never takes a picture or a folder for its file", "[cli]") {
+  Workplace place;
+  std::ofstream(place.path / "face.png", std::ios::binary) << "\x89PNG";
+  std::ofstream(place.path / "old.txt") << "{}";
+  expect_refused(place, "models --json face.png", "unexpected argument 'face.png'");
+  expect_refused(place, "infer --json face.png", "no trained run");
+  CHECK(text_of(place.path / "face.png") == "\x89PNG");
+  fs::create_directory(place.path / "runs");
+  expect_refused(place, "eval --json runs", "runs");
+  CHECK(place.run("version --json old.txt").status == 0);  // it holds a JSON object: an earlier answer
+  CHECK(Json::parse(text_of(place.path / "old.txt")).contains("version"));
+  CHECK(Json::parse(place.run("version --json").out).contains("version"));
+}
+
+TEST_CASE("tool: train, eval, infer and resume in one folder", "[cli]") {
+  Workplace place;
+  draw_faces(place.path / "faces", 16);
+  const std::string train = "train --model compact_resnet --data faces --size 16 --batch 4 --epochs 2 --seed 3";
+  const Ran ran = place.run(train + " --json");
+  INFO(ran.out << ran.err);
+  REQUIRE(ran.status == 0);
+  const Json answer = Json::parse(ran.out);
+  CHECK(answer.at("finished") == true);
+  CHECK(answer.at("run") == "runs/1");
+  const fs::path run = place.path / "runs" / "1";
+  CHECK(fs::exists(run / "checkpoint"));
+  CHECK_FALSE(fs::exists(run / "examples"));
+  const std::string history = text_of(run / "history.csv");
+  CHECK(std::count(history.begin(), history.end(), '\n') == 3);
+  const Json config = Json::parse(text_of(run / "config.json"));
+  CHECK(config.at("settings").at("seed") == 3);
+  CHECK(config.at("vkfer").contains("commit"));
+  CHECK_FALSE(config.at("device").at("driver").get<std::string>().empty());
+
+  SECTION("evaluating repeats the validation figures") {
+    REQUIRE(place.run("eval runs/1 --split val --json e.json").status == 0);
+    const Json e = Json::parse(text_of(place.path / "e.json"));
+    for (const char* figure : {"accuracy", "macro_f1", "loss"}) CHECK(e.at(figure) == answer.at("best").at(figure));
+    CHECK(e.at("count") == 6);
+    CHECK(e.at("confusion").size() == 3);
+    CHECK(e.at("per_class").at("a").at("support") == 2);
+    expect_refused(place, "eval runs/1 --split test", "test");
+  }
+  SECTION("infer takes the newest run") {
+    const std::string face = fs::directory_iterator(place.path / "faces" / "val" / "b")->path().string();
+    const Ran asked = place.run("infer --json " + face);
+    REQUIRE(asked.status == 0);
+    const Json first = Json::parse(asked.out).at("images").at(0);
+    double sum = 0;
+    for (const auto& [name, p] : first.at("probabilities").items()) sum += p.get<double>();
+    CHECK(sum == Approx(1).margin(1e-5));
+    CHECK_THAT(asked.err, contains("%"));
+    expect_refused(place, "infer runs/1/config.json", "config.json");
+    expect_refused(place, "infer missing.png", "missing.png");
+  }
+  SECTION("an equal run gives equal weights; a finished one is left alone") {
+    REQUIRE(place.run(train + " --run other").status == 0);
+    CHECK(text_of(place.path / "other" / "model.safetensors") == text_of(run / "model.safetensors"));
+    const auto before = fs::last_write_time(run / "model.safetensors");
+    const Ran again = place.run("train --resume runs/1");
+    CHECK(again.status == 0);
+    CHECK_THAT(again.out, contains("finished"));
+    CHECK(fs::last_write_time(run / "model.safetensors") == before);
+    expect_refused(place, "train --resume runs/1 --lr 0.5", "--lr");
+    expect_refused(place, train + " --run other", "holds a run already");
+  }
+}
+
+TEST_CASE("tool: trace writes what another framework compares", "[cli]") {
+  Workplace place;
+  std::vector<float> x(2 * 3 * 16 * 16);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = float(i % 17) / 17 - 0.5f;
+  const int64_t shape[] = {2, 3, 16, 16}, count[] = {2}, labels[] = {0, 2};
+  write_npy(place.path / "x.npy", shape, std::span<const float>(x));
+  write_npy(place.path / "y.npy", count, std::span<const int64_t>(labels));
+  const std::string command = "trace --model compact_resnet --input x.npy --labels y.npy --lr 0.01 --steps 2 --num-classes 3 --out t.safetensors";
+  const Ran ran = place.run(command + " --json");
+  INFO(ran.err);
+  REQUIRE(ran.status == 0);
+  CHECK(Json::parse(ran.out).at("loss").size() == 2);
+  CHECK(fs::file_size(place.path / "t.safetensors") > 1000);
+  expect_refused(place, command + " --size 32", "--size");
+}

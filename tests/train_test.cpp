@@ -1,0 +1,296 @@
+// Training as a whole: it learns, it stops and goes on bit for bit, and its files survive what happens to files.
+#include "tools/train/training.h"
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "models/weights/transfer.h"
+#include "runtime/error.h"
+#include "tests/catch.h"
+#include "tests/op_shader.h"
+#include "tools/data/bytes.h"
+#include "tools/train/atomic_file.h"
+#include "tools/train/history.h"
+#include "tools/train/saved_network.h"
+
+using namespace vkfer;
+using vkfer::test::test_device;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A folder of its own, gone at the end.
+struct Scratch {
+  fs::path path;
+  Scratch() {
+    std::string name = (fs::temp_directory_path() / "vkfer-train-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~Scratch() { fs::remove_all(path); }
+};
+
+Dataset faces(int train, int val) {
+  DatasetOptions options;
+  options.synthetic = {.train = train, .val = val, .test = 7, .size = 16, .channels = 1, .seed = 5};
+  return open_dataset("builtin", options);
+}
+
+TrainSettings small_settings() {
+  TrainSettings s;
+  s.model = "compact_resnet";
+  s.data = "builtin";
+  s.size = 16;
+  s.batch = 8;
+  s.epochs = 3;
+  s.crop = 2;
+  s.lr = 3e-3;
+  s.dropout = 0.2;
+  return resolve_settings(s, 16);
+}
+
+std::vector<std::byte> bytes_of(const fs::path& path) { return read_file(path, size_t{1} << 30); }
+
+struct Outcome {
+  std::vector<std::byte> model;
+  std::map<std::string, std::vector<std::byte>> states;
+  std::vector<Evaluation> train, val;
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+Outcome outcome(RunFolder& folder) {
+  const auto last = folder.load([](const std::string&) {});
+  REQUIRE(last);
+  CHECK(last->finished);
+  Outcome o{bytes_of(model_path(folder.path())), last->states, {}, {}};
+  for (const EpochRecord& r : last->history) o.train.push_back(r.train), o.val.push_back(r.val);
+  return o;
+}
+
+// One process' share of a run: goes on from what the folder holds, and stops after `steps` steps.
+TrainResult run_for(const Dataset& data, const TrainSettings& s, RunFolder& folder, int steps, double checkpoint_seconds = 60) {
+  int done = 0;
+  TrainHooks hooks;
+  hooks.step = [&](const StepReport&) { ++done; };
+  hooks.stop = [&] { return done >= steps; };
+  hooks.checkpoint_seconds = checkpoint_seconds;
+  Training training(test_device(), data, s, folder.load([](const std::string&) {}), hooks);
+  CHECK(training.inexact_because() == "");
+  return training.run(folder);
+}
+
+Checkpoint small_checkpoint(int epoch) {
+  Checkpoint c;
+  c.epoch = epoch;
+  c.step = 3;
+  c.best_epoch = 1;
+  c.history.push_back({1, {}, {}, 0.01, 2.5});
+  c.history[0].train.confusion = c.history[0].val.confusion = Confusion(2);
+  c.history[0].val.confusion.at(1, 1) = 4;
+  c.history[0].val.count = 4;
+  c.arithmetic.device = "a device";
+  c.states["w"] = std::vector<std::byte>(100, std::byte(epoch));
+  c.best_model = std::vector<std::byte>(50, std::byte{7});
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("training: a small network learns 32 faces by heart", "[train]") {
+  const Dataset data = faces(32, 14);
+  TrainSettings s = small_settings();
+  s.batch = 32;
+  s.epochs = 40;
+  s.dropout = 0;
+  s.flip = false;
+  s.crop = 0;
+  s.schedule = "constant";
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  const TrainResult result = run_for(data, s, folder, 1 << 30);
+  REQUIRE(result.finished);
+  REQUIRE(result.history.size() == 40);
+  CHECK(result.history.back().train.count == 32);
+  CHECK(classification_metrics(result.history.back().train.confusion).accuracy == 1.0);
+  CHECK(result.history.back().train.loss() < 0.1);
+  CHECK(result.history.front().train.loss() > 1.5);
+}
+
+TEST_CASE("training: interrupted anywhere, it ends with the same bits", "[train]") {
+  const Dataset data = faces(35, 14);  // 4 steps an epoch, 3 pictures left over
+  const TrainSettings s = small_settings();
+  Scratch scratch;
+  RunFolder whole = RunFolder::create(scratch.path / "whole");
+  REQUIRE(run_for(data, s, whole, 1 << 30).finished);
+  const Outcome expected = outcome(whole);
+  CHECK(expected.train.size() == 3);
+  CHECK(expected.train[0].count == 32);
+  CHECK(expected.val[0].count == 14);
+
+  // Stopped after 1 step, within an epoch, at an epoch's end (before validating), several times; with checkpoints in between.
+  const std::vector<std::vector<int>> interruptions{{1}, {4}, {6, 1}, {3, 3, 3}};
+  for (size_t i = 0; i < interruptions.size(); ++i) {
+    INFO("interruptions " << i);
+    RunFolder folder = RunFolder::create(scratch.path / std::to_string(i));
+    for (const int steps : interruptions[i]) CHECK_FALSE(run_for(data, s, folder, steps, i % 2 ? 0.0 : 60).finished);
+    REQUIRE(run_for(data, s, folder, 1 << 30).finished);
+    CHECK(outcome(folder) == expected);
+  }
+
+  TrainSettings other = s;
+  other.seed = 2;
+  RunFolder folder = RunFolder::create(scratch.path / "other");
+  REQUIRE(run_for(data, other, folder, 1 << 30).finished);
+  CHECK_FALSE(outcome(folder).model == expected.model);  // or the comparison above could not fail
+}
+
+TEST_CASE("training: evaluating the run's weights repeats its validation figures", "[train]") {
+  const Dataset data = faces(35, 15);
+  const TrainSettings s = small_settings();
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  Training training(test_device(), data, s, std::nullopt, {});
+  const Json config = training.config();
+  const TrainResult result = training.run(folder);
+
+  const SavedNetwork saved = read_network(model_path(folder.path()));
+  CHECK(saved.classes == data.classes());
+  NetworkSettings network = saved.network;
+  network.batch = s.batch;
+  network.pixel_channels = 1;
+  States states(test_device());
+  Evaluator evaluator(test_device(), states, network, target_from_json(config.at("plan").at("target")));
+  load_weights(saved.weights, evaluator.graph(), states);
+  const DecodedCache cache(data, labelled(data, "val"), {.size = 16, .channels = 1});
+  const auto repeated = evaluator.evaluate(cache);
+  REQUIRE(repeated);
+  CHECK(*repeated == result.history[size_t(result.best_epoch) - 1].val);
+}
+
+TEST_CASE("training: a loss that is no number ends the run with the step and the images", "[train]") {
+  const Dataset data = faces(35, 14);
+  TrainSettings s = small_settings();
+  s.optimizer = "sgd";
+  s.lr = 1e6;
+  s.epochs = 20;
+  s.warmup_epochs = 0;
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  CHECK_THROWS_WITH(run_for(data, s, folder, 1 << 30), contains("the loss is") && contains("step") && contains("--lr"));
+}
+
+TEST_CASE("checkpoint: comes back as it was, and any damage is noticed", "[train]") {
+  const Checkpoint c = small_checkpoint(1);
+  const std::vector<std::byte> bytes = encode_checkpoint(c);
+  const Checkpoint back = decode_checkpoint(bytes, "x");
+  CHECK(back.epoch == 1);
+  CHECK(back.step == 3);
+  CHECK(back.states == c.states);
+  CHECK(back.best_model == c.best_model);
+  CHECK(back.history.size() == 1);
+  CHECK(back.history[0].val == c.history[0].val);
+  CHECK(back.arithmetic.device == "a device");
+  for (size_t at = 0; at < bytes.size(); at += 7) {
+    std::vector<std::byte> damaged = bytes;
+    damaged[at] ^= std::byte{0x10};
+    CHECK_THROWS_AS(decode_checkpoint(damaged, "x"), DamagedCheckpoint);
+    damaged = bytes;
+    damaged.resize(at);
+    CHECK_THROWS_AS(decode_checkpoint(damaged, "x"), DamagedCheckpoint);
+  }
+}
+
+TEST_CASE("run folder: falls back to the last good checkpoint and says so", "[train]") {
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  folder.write_config({{"a", 1}});
+  const std::vector<std::string> classes{"a", "b"};
+  for (int epoch = 1; epoch <= 4; ++epoch) folder.save(small_checkpoint(epoch), epoch * 10, classes);
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder.path() / "checkpoint")) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  REQUIRE(files.size() == 2);
+
+  std::string said;
+  const auto say = [&](const std::string& line) { said += line; };
+  CHECK(folder.load(say)->epoch == 4);
+  CHECK(said == "");
+  fs::resize_file(files[1], fs::file_size(files[1]) - 1);
+  CHECK(folder.load(say)->epoch == 3);
+  CHECK_THAT(said, contains("going back"));
+  // Saving goes on from there, and the good one is the one that is kept.
+  folder.save(small_checkpoint(5), 50, classes);
+  CHECK(folder.load(say)->epoch == 5);
+  CHECK(fs::exists(files[0]));
+  std::ofstream(files[0]) << "no checkpoint";
+  std::ofstream(folder.path() / "checkpoint" / "step-000000050.ckpt") << "";
+  CHECK_FALSE(folder.load(say));
+}
+
+TEST_CASE("run folder: history.csv and model.safetensors follow the checkpoint", "[train]") {
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  const std::vector<std::string> classes{"a", "b,c"};
+  Checkpoint c = small_checkpoint(2);
+  c.history.push_back(c.history[0]);
+  folder.save(c, 20, classes);
+  // As if the process had been killed in the middle, with files from a later time.
+  write_file(folder.path() / "history.csv", "epoch\n1\n2\n3\n4\n");
+  write_file(model_path(folder.path()), "newer");
+  folder.derive(c, classes);
+  CHECK(bytes_of(model_path(folder.path())) == c.best_model);
+  const std::vector<std::byte> csv = bytes_of(folder.path() / "history.csv");
+  const std::string text(reinterpret_cast<const char*>(csv.data()), csv.size());
+  CHECK(std::count(text.begin(), text.end(), '\n') == 3);
+  CHECK_THAT(text, contains("val_f1_b_c") && contains("1.000000"));
+  const auto columns = [](const std::string& line) { return std::count(line.begin(), line.end(), ','); };
+  CHECK(columns(text.substr(0, text.find('\n'))) * 3 == columns(text));
+}
+
+TEST_CASE("run folder: one writer at a time, and no run is overwritten", "[train]") {
+  Scratch scratch;
+  const fs::path path = scratch.path / "run";
+  {
+    RunFolder folder = RunFolder::create(path);
+    folder.write_config({{"a", 1}});
+    CHECK_THROWS_WITH(RunFolder::open(path), contains("another process"));
+  }
+  CHECK_NOTHROW(RunFolder::open(path));
+  CHECK_THROWS_WITH(RunFolder::create(path), contains("holds a run already"));
+  CHECK_THROWS_WITH(RunFolder::open(scratch.path / "none"), contains("no run there"));
+  fs::create_directories(scratch.path / "full");
+  std::ofstream(scratch.path / "full" / "notes.txt") << "mine";
+  CHECK_THROWS_WITH(RunFolder::create(scratch.path / "full"), contains("not empty"));
+  // Killed before config.json was complete: the folder may be used again.
+  fs::create_directories(scratch.path / "begun");
+  std::ofstream(scratch.path / "begun" / "config.json.writing-1") << "{";
+  CHECK_NOTHROW(RunFolder::create(scratch.path / "begun"));
+  CHECK_FALSE(fs::exists(scratch.path / "begun" / "config.json.writing-1"));
+}
+
+TEST_CASE("schedules: warm-up, cosine, step", "[train]") {
+  const ScheduleSettings s{.steps = 110, .warmup_steps = 10, .drop_every = 40, .drop_factor = 0.1};
+  CHECK(learning_rate(find_schedule("cosine"), s, 1.0, 0) == Approx(1.0 / 11));
+  CHECK(learning_rate(find_schedule("cosine"), s, 1.0, 10) == 1.0);
+  CHECK(learning_rate(find_schedule("cosine"), s, 1.0, 60) == Approx(0.5));
+  CHECK(learning_rate(find_schedule("cosine"), s, 1.0, 110) == Approx(0).margin(1e-12));
+  CHECK(learning_rate(find_schedule("step"), s, 2.0, 39) == 2.0);
+  CHECK(learning_rate(find_schedule("step"), s, 2.0, 80) == Approx(0.02));
+  CHECK(learning_rate(find_schedule("constant"), s, 2.0, 100) == 2.0);
+  CHECK_THROWS_WITH(find_schedule("cosin"), contains("did you mean 'cosine'"));
+}
+
+TEST_CASE("settings: to JSON and back; what is out of range is refused", "[train]") {
+  TrainSettings s = small_settings();
+  s.seed = 18446744073709551615u;
+  const TrainSettings back = settings_from_json(settings_json(s), "test");
+  CHECK(settings_json(back) == settings_json(s));
+  Json missing = settings_json(s);
+  missing.erase("lr");
+  CHECK_THROWS_WITH(settings_from_json(missing, "config.json"), contains("config.json") && contains("'lr'"));
+  s.lr = NAN;
+  CHECK_THROWS_WITH(check_settings(s), contains("--lr"));
+  s = small_settings();
+  s.optimizer = "sgdd";
+  CHECK_THROWS_WITH(check_settings(s), contains("did you mean 'sgd'"));
+}
