@@ -4,6 +4,7 @@
 // x, residual, y [rows, c]; the rest f32 [c]. A lane keeps its channels and walks down a chunk (columns.glsl).
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "divide.glsl"
 #include "columns.glsl"
 #include "activation.glsl"
 #include "params/batch_norm.h"
@@ -31,9 +32,8 @@ layout(push_constant) uniform Push { BatchNorm p; };
 void main() {
   uint group = linear_group();
   if (group >= p.groups) return;
-  Columns k = walk(group, p.units, p.row_units, p.span, p.chunk_steps);
+  Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
   UNIT m = mean[k.channel], offset = beta[k.channel], s = spread[k.channel];
   UNIT factor = gamma[k.channel] * (kVariance ? 1.0 / sqrt(s + p.eps) : s);
-  for (uint t = k.first; t < k.full; ++t) APPLY(t * p.span + k.column)
-  if (k.tail) APPLY(k.full * p.span + k.column)
+  WALK(k, p.span, APPLY)
 }

@@ -7,6 +7,7 @@
 // A lane keeps its channels and walks down a chunk (columns.glsl).
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "divide.glsl"
 #include "columns.glsl"
 #include "activation.glsl"
 #include "params/batch_norm.h"
@@ -30,13 +31,12 @@ layout(push_constant) uniform Push { BatchNorm p; };
 void main() {
   uint group = linear_group();
   if (group >= p.groups) return;
-  Columns k = walk(group, p.units, p.row_units, p.span, p.chunk_steps);
+  Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
   Channel channel = load_channel(k.channel, p.eps);
   UNIT factor = channel.gamma * channel.invstd, mean_g = UNIT(0.0), mean_product = UNIT(0.0), xhat;
   if (!kVariance) {
     mean_g = dbeta[k.channel] * p.inverse_rows;
     mean_product = dgamma[k.channel] * p.inverse_rows;
   }
-  for (uint t = k.first; t < k.full; ++t) APPLY(t * p.span + k.column)
-  if (k.tail) APPLY(k.full * p.span + k.column)
+  WALK(k, p.span, APPLY)
 }

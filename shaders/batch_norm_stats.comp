@@ -5,6 +5,7 @@
 // x - x[first], so that E[x^2] - E[x]^2 does not cancel; batch_norm_finish.comp combines the parts (Chan et al., 1979).
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "divide.glsl"
 #include "columns.glsl"
 #include "params/batch_norm.h"
 
@@ -14,23 +15,20 @@ UNITS_OUT_F32(2, m2);
 UNITS_OUT_F32(3, size);
 layout(push_constant) uniform Push { BatchNorm p; };
 
+#define ADD(i)                        \
+  {                                   \
+    UNIT d = LOADU(x, i) - shift;     \
+    sum += d;                         \
+    squares = fma(d, d, squares);     \
+  }
+
 void main() {
   uint group = linear_group();
   if (group >= p.groups) return;
-  Columns k = walk(group, p.units, p.row_units, p.span, p.chunk_steps);
-  UNIT shift = LOADU(x, min(k.first * p.span + k.column, p.units - 1u)), sum = UNIT(0.0), squares = UNIT(0.0);
-  for (uint t = k.first; t < k.full; ++t) {
-    UNIT d = LOADU(x, t * p.span + k.column) - shift;
-    sum += d;
-    squares = fma(d, d, squares);
-  }
-  float n = float(k.full - k.first);
-  if (k.tail) {
-    UNIT d = LOADU(x, k.full * p.span + k.column) - shift;
-    sum += d;
-    squares = fma(d, d, squares);
-    n += 1.0;
-  }
+  Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
+  UNIT shift = LOADU(x, min(k.first * p.span + k.column, p.whole * p.span + p.tail_units - 1u)), sum = UNIT(0.0), squares = UNIT(0.0);
+  WALK(k, p.span, ADD)
+  float n = float(k.full - k.first + uint(k.tail));
   float inverse = 1.0 / max(n, 1.0);  // a lane without an element leaves an empty part
   uint at = (p.first_chunk + k.chunk) * p.span + k.column;
   mean[at] = shift + sum * inverse;

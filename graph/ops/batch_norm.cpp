@@ -37,7 +37,12 @@ int64_t reduction_chunk(const Lowering& l, const Walk& w, Slice batch) {
   const int64_t steps = w.steps(batch), wanted = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, w.span);
   return divide_round_up(steps, std::min(steps, std::max(wanted, divide_round_up(steps, kMostSummed))));
 }
-int64_t map_chunk(const Lowering& l) { return l.target.vectors_per_invocation; }
+int64_t map_chunk(const Lowering& l, const Walk& w) {
+  // A workgroup's start costs a CPU driver as much as dozens of steps; a GPU wants the workgroups instead.
+  const int64_t most = int64_t(l.target.vectors_per_invocation) * l.target.vectors_per_invocation / 2;
+  const int64_t groups = w.span / l.target.workgroup, fair = w.steps({0, w.images}) * groups / (4 * int64_t(l.target.parallel_groups));
+  return std::clamp<int64_t>(fair, 1, most);
+}
 
 // One launch a batch slice; run(slice, push) dispatches it. Returns the number of chunks in all.
 template <class Run>
@@ -46,8 +51,11 @@ int64_t for_each_launch(const Lowering& l, const Walk& w, const std::vector<Slic
   for (Slice s : batches) {
     const int64_t chunks = divide_round_up(w.steps(s), chunk_steps);
     params::BatchNorm p{};
-    p.units = uint32_t(s.count * w.per_image * w.row_units), p.row_units = uint32_t(w.row_units), p.span = uint32_t(w.span);
-    p.chunk_steps = uint32_t(chunk_steps), p.groups = uint32_t(chunks * (w.span / l.target.workgroup)), p.first_chunk = uint32_t(first);
+    const int64_t units = s.count * w.per_image * w.row_units, groups = w.span / l.target.workgroup;
+    p.span = uint32_t(w.span), p.whole = uint32_t(units / w.span), p.tail_units = uint32_t(units % w.span);
+    p.chunk_steps = uint32_t(chunk_steps), p.parts = uint32_t(groups), p.row_units = uint32_t(w.row_units);
+    p.inverse_parts = 1.0f / float(groups), p.inverse_row_units = 1.0f / float(w.row_units);
+    p.groups = uint32_t(chunks * groups), p.first_chunk = uint32_t(first);
     p.eps = float(eps_of(l.attrs())), p.inverse_rows = 1.0f / float(w.rows());
     run(s, p);
     first += chunks;
@@ -63,7 +71,7 @@ int64_t count_chunks(const Lowering& l, const Walk& w, const std::vector<Slice>&
 void lower_apply(Lowering& l, Binding mean, Binding spread, bool variance) {
   const Walk w(l, l.in_desc(0));
   const bool residual = has_residual(l.attrs());
-  for_each_launch(l, w, l.batch_slices({l.in_desc(0)}), map_chunk(l), [&](Slice s, const params::BatchNorm& p) {
+  for_each_launch(l, w, l.batch_slices({l.in_desc(0)}), map_chunk(l, w), [&](Slice s, const params::BatchNorm& p) {
     l.dispatch(l.channel_module("batch_norm_apply", l.in_desc(0).dtype, {w.c}),
                {l.target.workgroup, variance, residual, uint32_t(activation_of(l.attrs()))},
                {l.in(0, s), l.in(1), l.in(2), mean, spread, residual ? l.in(5, s) : l.in(0, s), l.out(0, s)}, p, l.linear_groups(p.groups));
@@ -212,7 +220,7 @@ void grad_lower(Lowering& l) {
                bindings(s, {dgamma, dbeta}), p, l.linear_groups(p.groups));
   });
   if (split) sum_slices(l, dgamma, l.out(1), w.c, parts), sum_slices(l, dbeta, l.out(2), w.c, parts);
-  for_each_launch(l, w, batches, map_chunk(l), [&](Slice s, const params::BatchNorm& p) {
+  for_each_launch(l, w, batches, map_chunk(l, w), [&](Slice s, const params::BatchNorm& p) {
     l.dispatch(l.channel_module("batch_norm_grad_apply", l.in_desc(0).dtype, {w.c}), {l.target.workgroup, kRunning, residual, activation, residual},
                bindings(s, {l.out(1), l.out(2), l.out(0, s), residual ? l.out(3, s) : l.out(0, s)}), p, l.linear_groups(p.groups));
   });

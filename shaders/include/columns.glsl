@@ -35,16 +35,25 @@ struct Columns {
   bool tail;          // and step `full` is this chunk's too, and holds an element for this lane
 };
 
-// units = units of the whole tensor, row_units = of one row, span in units, chunk_steps steps for each chunk.
-Columns walk(uint group, uint units, uint row_units, uint span, uint chunk_steps) {
+// Needs divide.glsl. whole = units of the tensor / span, tail_units = the remainder; parts = span / workgroup size.
+Columns walk(uint group, uint parts, float inverse_parts, uint row_units, float inverse_row_units, uint span, uint whole, uint tail_units,
+             uint chunk_steps) {
   Columns k;
-  uint size = gl_WorkGroupSize.x, parts = span / size, part = group % parts;
-  k.chunk = group / parts;
-  k.column = part * size + gl_LocalInvocationID.x;
-  k.channel = k.column % row_units;
-  uint whole = units / span, last = (k.chunk + 1u) * chunk_steps;
-  k.first = min(k.chunk * chunk_steps, whole);
-  k.full = min(last, whole);
-  k.tail = whole >= k.chunk * chunk_steps && whole < last && whole * span + k.column < units;
+  k.chunk = divide(group, parts, inverse_parts);
+  k.column = (group - k.chunk * parts) * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+  k.channel = k.column - divide(k.column, row_units, inverse_row_units) * row_units;
+  uint begin = k.chunk * chunk_steps, end = begin + chunk_steps;
+  k.first = min(begin, whole);
+  k.full = min(end, whole);
+  k.tail = whole >= begin && whole < end && k.column < tail_units;
   return k;
 }
+
+// BODY(i) for every unit i of this lane, four steps unrolled: CPU drivers pay for every turn of a loop.
+#define WALK(k, span, BODY)                                                                      \
+  {                                                                                              \
+    uint t = k.first;                                                                            \
+    for (; t + 4u <= k.full; t += 4u) [[unroll]] for (uint u = 0; u < 4u; ++u) BODY((t + u) * span + k.column) \
+    for (; t < k.full; ++t) BODY(t * span + k.column)                                            \
+    if (k.tail) BODY(k.full * span + k.column)                                                   \
+  }

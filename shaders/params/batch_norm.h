@@ -6,9 +6,10 @@ namespace vkfer::params {
 using uint = uint32_t;
 #endif
 
-// x is [rows, c]; units, spans and chunks as in shaders/include/columns.glsl.
+// x is [rows, c]; units, spans, parts and chunks as in shaders/include/columns.glsl.
 struct BatchNorm {
-  uint units, row_units, span, chunk_steps, groups;
+  uint span, whole, tail_units, chunk_steps, parts, row_units, groups;
+  float inverse_parts, inverse_row_units;
   uint first_chunk;     // where this launch's partial results stand: large batches take several launches
   float eps;
   float inverse_rows;   // gradient: 1 / rows of the whole batch
