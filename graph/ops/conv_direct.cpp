@@ -10,7 +10,7 @@ params::ConvDirect direct_params(const ConvGeometry& g, int64_t images, int64_t 
   return {uint32_t(images),  uint32_t(g.in_h),     uint32_t(g.in_w),     uint32_t(g.in_c),  uint32_t(g.out_h),
           uint32_t(g.out_w), uint32_t(g.out_c),    uint32_t(g.filter_h), uint32_t(g.filter_w), int(g.stride_y),
           int(g.stride_x),   int(g.pad_y),         int(g.pad_x),         int(g.dilation_y), int(g.dilation_x),
-          uint32_t(g.groups), uint32_t(count)};
+          uint32_t(g.groups), uint32_t(count),     0, 0};
 }
 
 }  // namespace
@@ -35,19 +35,22 @@ void lower_conv_direct_grad_input(Lowering& l, const ConvGeometry& g) {
 }
 
 void lower_conv_direct_grad_filter(Lowering& l, const ConvGeometry& g) {
-  const int64_t count = l.out_desc(0).elements();
-  const std::vector<Slice> slices = l.batch_slices({l.in_desc(0), l.in_desc(1)});
-  const bool split = slices.size() > 1;
-  Binding all = split ? l.workspace(size_t(count) * 4 * slices.size()) : l.out(0);
-  if (split && (size_t(count) * 4) % l.target.storage_alignment)
-    fail("plan", "'{}': the batch exceeds one binding and the direct engine cannot split this filter. Fix: use a smaller --batch", l.label());
-  for (size_t i = 0; i < slices.size(); ++i) {
-    Binding out = all;
-    if (split) out.offset = i * size_t(count) * 4, out.bytes = size_t(count) * 4;
-    l.dispatch(l.module("conv_direct_grad_filter", l.in_desc(0).dtype), {l.target.workgroup}, {l.in(0, slices[i]), l.in(1, slices[i]), out},
-               direct_params(g, slices[i].count, count), groups_for_single(l, count));
+  constexpr int64_t kMostSummed = 4096;  // output pixels of a slice, when a line has no more
+  const int64_t count = l.out_desc(0).elements(), slice_lines = std::max<int64_t>(1, kMostSummed / g.out_w);
+  const std::vector<Slice> batches = l.batch_slices({l.in_desc(0), l.in_desc(1)});
+  int64_t total = 0;
+  for (Slice s : batches) total += divide_round_up(s.count * g.out_h, slice_lines);
+  const Binding partial = total > 1 ? l.workspace(size_t(count * total) * 4) : l.out(0);
+  int64_t first = 0;
+  for (Slice s : batches) {
+    const int64_t slices = divide_round_up(s.count * g.out_h, slice_lines);
+    params::ConvDirect p = direct_params(g, s.count, count * slices);
+    p.slice_lines = uint32_t(slice_lines), p.first_slice = uint32_t(first);
+    l.dispatch(l.module("conv_direct_grad_filter", l.in_desc(0).dtype), {l.target.workgroup}, {l.in(0, s), l.in(1, s), partial}, p,
+               groups_for_single(l, p.count));
+    first += slices;
   }
-  if (split) sum_slices(l, all, l.out(0), count, int64_t(slices.size()));
+  if (total > 1) sum_slices(l, partial, l.out(0), count, total);
 }
 
 }  // namespace vkfer::ops

@@ -55,6 +55,7 @@ struct ConvDirect {
   int stride_y, stride_x, pad_y, pad_x, dilation_y, dilation_x;
   uint groups;                           // of channels
   uint count;                            // outputs of this launch
+  uint slice_lines, first_slice;         // gradient of the filter
 };
 
 // Depthwise convolution: `a` is what is gathered from (x, or dy for the gradient of the input), `b` what is written.
