@@ -122,8 +122,16 @@ class Planner {
     for (const PlannedNode& p : plan_.nodes) {
       const Node& node = g_.nodes()[size_t(p.node)];
       for (auto [out, in] : node.op->in_place)
-        if (size_t(in) < node.in.size()) share(p, node.in[size_t(in)].id, node.out[size_t(out)].id);
+        if (size_t(in) < node.in.size() && may_write_over(node, out, node.in[size_t(in)]))
+          share(p, node.in[size_t(in)].id, node.out[size_t(out)].id);
     }
+  }
+
+  // A node may read a value twice: then it must be able to write over either of the inputs.
+  static bool may_write_over(const Node& node, int out, Value in) {
+    for (size_t i = 0; i < node.in.size(); ++i)
+      if (node.in[i] == in && !std::count(node.op->in_place.begin(), node.op->in_place.end(), std::pair(out, int(i)))) return false;
+    return true;
   }
 
   void share(const PlannedNode& p, int in, int out) {
@@ -158,6 +166,7 @@ class Planner {
       for (size_t i = 0; i < n.workspaces.size(); ++i) {
         n.workspaces[i].bytes = n.lowered.workspaces[i];
         all.push_back({rounded(n.workspaces[i].bytes), n.node, n.node, &n.workspaces[i]});
+        if (!options_.reuse) all.back().first = -1, all.back().last = int(g_.nodes().size());
       }
     assign(all);
     for (size_t v = 0; v < root_.size(); ++v)
