@@ -111,9 +111,6 @@ std::string check_gradient(const OpDef& op, const Case& c, std::string_view seed
   const std::map<int, HostTensor> given = fill_case(g, FillMode::real, seed);
   const std::map<int, HostTensor> values = run_reference(g.graph, given);
   const Problem p = problem_of(op, c, g, given);
-  bool any = false;
-  for (size_t i = 0; i < c.in.size(); ++i) any = any || is_differentiable_input(c, i);
-  if (!any) return "";
   if (!p.out_grads[0]) return "the gradient does not use that of output 0";
   const Node& node = g.graph.nodes()[0];
   std::vector<TensorDesc> out;
