@@ -1,5 +1,6 @@
 // dprediction = dloss * 2 * mask * (prediction - target) / max(sum(mask), 1)
-//   0 prediction, 1 target, 2 mask, 5 dprediction   f32, one shape, seen flat;  3 dloss [1];  4 inverse_count [1] from mse.comp
+//   0 prediction, 1 target, 2 mask, 5 dprediction   f32, one shape, seen flat
+//   3 dloss [1], 4 inverse_count [1] from mse.comp
 // An invocation handles one element: a batch of targets is small.
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -4,7 +4,7 @@
 //   kDot    y[n,c] = sum_hw a[n,h,w,c] * b[n,h,w,c]      gradient of a squeeze-excitation scale
 //   kMax    y[n,c] = max_hw a[n,h,w,c]                   global max pooling
 //   0 a, 1 b   storage [n,h,w,c] (b is read by kDot only);  2 y  storage [n,c]
-// An invocation reduces one image for 4 channels (1 where c % 4 != 0): a sum per row, then the sum of the rows, in order.
+// An invocation reduces one image for 4 channels (1 where c % 4 != 0): the sum of the sums of its rows, in order.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

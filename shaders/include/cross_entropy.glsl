@@ -1,11 +1,12 @@
-// One row of the loss of graph/ops/loss.cpp: target weights, cross-entropy and focal factor. Include after softmax.glsl,
-// the push constants and the buffers `labels` and `class_weights`.
+// One row of the loss of graph/ops/loss.cpp: target weights, cross-entropy and focal factor. Include after
+// softmax.glsl, the push constants and the buffers `labels` and `class_weights`.
 //   t_c = class_weight[c] * smoothing / classes + (c == label) * (1 - smoothing) * class_weight[label]
 //   row = (1 - p_label)^gamma * -sum_c t_c log p_c
 bool labelled(uint row) { return uint(labels[row]) < push.classes; }  // a negative label is a huge unsigned one
 
 float target(uint label, uint c) {
-  return class_weights[c] * push.smoothing / float(push.classes) + (c == label ? (1.0 - push.smoothing) * class_weights[c] : 0.0);
+  const float spread = class_weights[c] * push.smoothing / float(push.classes);
+  return spread + (c == label ? (1.0 - push.smoothing) * class_weights[c] : 0.0);
 }
 
 float cross_entropy(SoftmaxRow r, uint label) {

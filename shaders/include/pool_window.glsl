@@ -32,8 +32,9 @@ Window window_at(uint oy, uint ox) {
   w.x0 = uint(max(left, 0));
   w.y1 = uint(min(top + int(kKernelY), int(push.h)));
   w.x1 = uint(min(left + int(kKernelX), int(push.w)));
-  const int padded = (min(top + int(kKernelY), int(push.end_y)) - top) * (min(left + int(kKernelX), int(push.end_x)) - left);
-  w.size = kCountIncludePad != 0 ? float(padded) : float((w.y1 - w.y0) * (w.x1 - w.x0));
+  const int rows = min(top + int(kKernelY), int(push.end_y)) - top;
+  const int columns = min(left + int(kKernelX), int(push.end_x)) - left;
+  w.size = kCountIncludePad != 0 ? float(rows * columns) : float((w.y1 - w.y0) * (w.x1 - w.x0));
   return w;
 }
 

@@ -1,4 +1,5 @@
-// Tensors [n,h,w,c] seen as units of channels: four where c % 4 == 0, else one (in .x of a vec4). Include after common.glsl.
+// Tensors [n,h,w,c] seen as units of channels: four where c % 4 == 0, else one (in .x of a vec4).
+// Include after common.glsl.
 //   constants: 1 units per invocation; 2 whether a unit is four channels
 //   UNIT_INPUT(0, x)    storage-typed buffer at binding 0, read by load_x(unit index)
 //   UNIT_OUTPUT(1, y)   written by store_y(unit index, vec4)

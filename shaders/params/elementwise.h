@@ -1,4 +1,4 @@
-// Push constants of the elementwise shaders, read by GLSL and by C++ (graph/ops/elementwise.cpp, activation.cpp, dropout.cpp).
+// Push constants of the elementwise shaders and of reductions over an image, read by GLSL and by C++.
 #ifndef VKFER_PARAMS_ELEMENTWISE_H
 #define VKFER_PARAMS_ELEMENTWISE_H
 #include "divisor.h"

@@ -1,4 +1,4 @@
-// Push constants of the image shaders, read by GLSL and by C++ (graph/ops/image.cpp).
+// Push constants of the image shaders, read by GLSL and by C++.
 #ifndef VKFER_PARAMS_IMAGE_H
 #define VKFER_PARAMS_IMAGE_H
 #include "divisor.h"

@@ -1,4 +1,4 @@
-// Push constants of the loss shaders, read by GLSL and by C++ (graph/ops/loss.cpp, mse.cpp, classification_sums.cpp).
+// Push constants of the loss shaders, read by GLSL and by C++.
 #ifndef VKFER_PARAMS_LOSS_H
 #define VKFER_PARAMS_LOSS_H
 #include "divisor.h"

@@ -1,4 +1,4 @@
-// Push constants of the optimizer shaders, read by GLSL and by C++ (graph/ops/optimizer.cpp).
+// Push constants of the optimizer shaders, read by GLSL and by C++.
 #ifndef VKFER_PARAMS_OPTIMIZER_H
 #define VKFER_PARAMS_OPTIMIZER_H
 #include "divisor.h"

@@ -1,4 +1,4 @@
-// Push constants of the pooling shaders, read by GLSL and by C++ (graph/ops/pool.cpp).
+// Push constants of the pooling shaders, read by GLSL and by C++.
 #ifndef VKFER_PARAMS_POOL_H
 #define VKFER_PARAMS_POOL_H
 #include "divisor.h"
