@@ -1,6 +1,6 @@
 //! variants: f32 f16
-// y[n,y,x,c] = (pixel * scale - mean[c]) / std[c], pixel read from the image shifted by (dy,dx) (black where nothing
-// was), then flipped left to right. One channel is replicated; three become gray by ITU-R 601 weights when one is wanted.
+// y[n,y,x,c] = (pixel * scale - mean[c]) / std[c], pixel read from the image shifted by (dy,dx), black where nothing
+// was, then flipped left to right. One channel is replicated; three become gray by ITU-R 601 weights when one is wanted.
 //   0 words   u8 [n,h,w,channels_in] four to a word, 1 augment i32 [n,4] {flip, dy, dx, 0}
 //   2 y       storage [n,h,w,kChannels]
 // An invocation handles kItems pixels.

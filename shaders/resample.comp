@@ -1,6 +1,6 @@
-// Resizes images of any size to size x size as PIL's resize(BILINEAR): a triangle filter, widened by the factor
-// when shrinking (antialiasing), weights normalised at the border of the crop box. In f32, rounded once (PIL rounds to 8 bits
-// between its two passes, so it may differ by one level).
+// Resizes images of any size to size x size as PIL's resize(BILINEAR): a triangle filter, widened by the factor when
+// shrinking (antialiasing), weights normalised at the border of the crop box. In f32, rounded once: PIL rounds to 8 bits
+// between its two passes, so it may differ by one level.
 //   0 words u8 source bytes four to a word
 //   1 table i32 [n,8] {byte offset, height, width, channels, y0, x0, crop height, crop width}
 //   2 y u8 [n,size,size,kChannels] four to a word
