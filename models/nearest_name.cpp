@@ -1,4 +1,5 @@
-// V. Levenshtein, Binary codes capable of correcting deletions, insertions and reversals, 1966.
+// F. Damerau, A technique for computer detection and correction of spelling errors, 1964: insertions, deletions,
+// substitutions, and neighbours swapped, which typing hands do most.
 #include <algorithm>
 
 #include "models/registry.h"
@@ -7,15 +8,17 @@ namespace vkfer {
 namespace {
 
 size_t edits(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
+  // Rows i-2, i-1 and i of the table: [characters of b] -> edits from the first i characters of a.
+  std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
+    std::swap(before, last);
+    std::swap(last, row);
     row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t up = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = up;
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];

@@ -118,7 +118,7 @@ TEST_CASE("tool: wrong usage is refused with a remedy, and nothing is written", 
   expect_refused(place, "train --data nowhere", "nowhere");
   expect_refused(place, "train --run a --resume b", "choose one");
   expect_refused(place, "train --resume nowhere", "no run there");
-  expect_refused(place, "eval nowhere", "unexpected argument 'nowhere'");
+  expect_refused(place, "eval nowhere", "nowhere: no run there");
   expect_refused(place, "infer face.png", "no trained run");
   expect_refused(place, "trace --model compact_resnet", "--input is missing");
   expect_refused(place, "dump nothing", "unknown model");

@@ -52,8 +52,10 @@ void print_report(Console& console, const Evaluation& e, const std::vector<std::
 }
 
 void run_eval(Arguments& a, Console& console) {
+  if (!a.positional.empty() && !is_run(a.positional[0]))
+    fail("run", "{}: no run there. Fix: name the folder of a run, as in vkfer eval runs/1", a.positional[0]);
   Trained trained = open_trained(a, a.positional);
-  if (!a.positional.empty()) fail("usage", "unexpected argument '{}'. Fix: vkfer eval --help", a.positional[0]);
+  if (!a.positional.empty()) fail("usage", "a run and --weights both name weights. Fix: choose one");
   TrainSettings settings = trained.settings;
   if (a.given("--data")) settings.data = a.data;
   if (a.given("--seed")) settings.seed = a.seed;

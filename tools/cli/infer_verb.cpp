@@ -83,7 +83,7 @@ const Verb infer_verb{
     .summary = "Tell the expression on pictures of faces",
     .arguments = {"--run", "--model", "--weights", "--size", "--channels", "--top", "--device", "--json"},
     .positional = "images",
-    .positional_help = "[run folder] pictures: JPEG, PNG, BMP, PNM, TGA, GIF",
+    .positional_help = "pictures; a run's folder may come first",
     .max_positional = -1,
     .examples = "  vkfer infer face.png\n"
                 "  vkfer infer runs/1/examples/happy.png --run runs/1\n"
