@@ -39,7 +39,7 @@ int64_t reduction_chunk(const Lowering& l, const Walk& w, Slice batch) {
 }
 int64_t map_chunk(const Lowering& l, const Walk& w) {
   // A workgroup's start costs a CPU driver as much as dozens of steps; a GPU wants the workgroups instead.
-  const int64_t most = int64_t(l.target.vectors_per_invocation) * l.target.vectors_per_invocation / 2;
+  const int64_t most = std::max<int64_t>(1, int64_t(l.target.vectors_per_invocation) * l.target.vectors_per_invocation / 2);
   const int64_t groups = w.span / l.target.workgroup, fair = w.steps({0, w.images}) * groups / (4 * int64_t(l.target.parallel_groups));
   return std::clamp<int64_t>(fair, 1, most);
 }
