@@ -100,7 +100,7 @@ TEST_CASE("training gives the same bits however memory is planned", "[executor][
   const auto reused = run({}, true);
   check_same_bits(reused, run({}, false));
   check_same_bits(reused, run({.reuse = false, .guard_bytes = 64}, true));
-  check_same_bits(reused, run({.max_block_bytes = 1 << 14}, true));
+  check_same_bits(reused, run({.max_block_bytes = 1 << 15}, true));
   CHECK(new_validation_messages() == "");
 }
 

@@ -261,9 +261,10 @@ void check_node(const CaseGraph& g, const Node& node, const std::string& name, T
   std::vector<Sample> samples;  // made when a row is selected
   auto lowerings = [&](const std::vector<std::pair<int, int>>& written, const std::string& words, Targets which) {
     const Lone lone = isolate(g.graph, node, written);
-    std::vector<TestTarget> all = distinct_targets(lone.graph, target_for(test_device().info()), test_device().info());
-    if (which == Targets::own) all.resize(1);
-    for (const TestTarget& target : all) {
+    const Target own = target_for(test_device().info());
+    const std::vector<TestTarget> chosen =
+        which == Targets::own ? std::vector<TestTarget>{{"own", own}} : distinct_targets(lone.graph, own, test_device().info());
+    for (const TestTarget& target : chosen) {
       const std::string row = fmt::format("{} target={}{}", name, target.name, words);
       if (samples.empty()) samples = samples_of(g, node, name);
       check_lowering(g, node, lone, target, samples, row, report);
