@@ -2,7 +2,6 @@
 #   cmake -DSOURCE=... -DOUTPUT=... -DVERSION=... -P build_info.cmake
 cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --abbrev=12 --match=
-cmake_minimum_required(VERSION 3.25)
                 OUTPUT_VARIABLE COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE STATUS)
 if(NOT STATUS EQUAL 0 OR COMMIT STREQUAL "")
   set(COMMIT unknown)
