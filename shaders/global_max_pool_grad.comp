@@ -20,12 +20,20 @@ void main() {
   const uint first = image * pixels * pixel + i - image * pixel;
   vec4 best = load_x(first);
   uvec4 where = uvec4(0);
-  for (uint p = 1; p < pixels; ++p) {
-    const vec4 s = load_x(first + p * pixel);
-    const bvec4 better = greaterThan(s, best);
-    best = mix(best, s, better);
-    where = mix(where, uvec4(p), better);
-  }
+  // Eight pixels a turn: lavapipe ends an invocation's loops after 65,535 turns in all, without a word. The last pixel is
+  // looked at again past the end, which changes nothing.
+  for (uint p0 = 0; p0 < pixels; p0 += 8)
+    [[unroll]] for (uint u = 0; u < 8; ++u) {
+      const uint p = min(p0 + u, pixels - 1);
+      const vec4 s = load_x(first + p * pixel);
+      const bvec4 better = greaterThan(s, best);
+      best = mix(best, s, better);
+      where = mix(where, uvec4(p), better);
+    }
   const vec4 gradient = load_dy(i);
-  for (uint p = 0; p < pixels; ++p) store_dx(first + p * pixel, mix(vec4(0.0), gradient, equal(where, uvec4(p))));
+  for (uint p0 = 0; p0 < pixels; p0 += 8)
+    [[unroll]] for (uint u = 0; u < 8; ++u) {
+      const uint p = p0 + u;
+      if (p < pixels) store_dx(first + p * pixel, mix(vec4(0.0), gradient, equal(where, uvec4(p))));
+    }
 }

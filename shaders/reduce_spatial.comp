@@ -26,12 +26,17 @@ void main() {
   vec4 total = kOperation == kMax ? load_a(at) : vec4(0.0);
   for (uint row = 0; row < push.rows; ++row) {
     vec4 sum = vec4(0.0);
-    for (uint column = 0; column < push.columns; ++column, at += pixel) {
-      const vec4 s = load_a(at);
-      if (kOperation == kMean) sum += s;
-      if (kOperation == kDot) sum += s * load_b(at);
-      if (kOperation == kMax) total = max(total, s);
-    }
+    // Eight columns a turn: lavapipe ends an invocation's loops after 65,535 turns in all, without a word.
+    for (uint column = 0; column < push.columns; column += 8)
+      [[unroll]] for (uint u = 0; u < 8; ++u) {
+        const bool inside = column + u < push.columns;
+        const uint i_at = at + min(column + u, push.columns - 1) * pixel;
+        const vec4 s = load_a(i_at);
+        if (kOperation == kMean) sum += inside ? s : vec4(0.0);
+        if (kOperation == kDot) sum += inside ? s * load_b(i_at) : vec4(0.0);
+        if (kOperation == kMax) total = max(total, s);
+      }
+    at += push.columns * pixel;
     if (kOperation != kMax) total += sum;
   }
   store_y(i, kOperation == kMean ? total * push.factor : total);

@@ -49,11 +49,13 @@ uvec3 resample(uint i) {
     uint at = uint(table[t]) + uint((table[t + 4] + row) * table[t + 2] + table[t + 5] + ax.first) * channels;
     vec3 line_sum = vec3(0.0);
     float line_weights = 0.0;
-    for (int column = ax.first; column < ax.end; ++column, at += channels) {
-      const float w = weight(ax, column);
-      line_sum += w * read_pixel(at, channels);
-      line_weights += w;
-    }
+    // Eight taps a turn: lavapipe ends an invocation's loops after 65,535 turns in all, without a word.
+    for (int column = ax.first; column < ax.end; column += 8)
+      [[unroll]] for (int u = 0; u < 8; ++u, at += channels) {
+        const float w = column + u < ax.end ? weight(ax, column + u) : 0.0;
+        line_sum += w * read_pixel(at, channels);
+        line_weights += w;
+      }
     const float w = weight(ay, row);
     sum += w * line_sum;
     weights += w * line_weights;

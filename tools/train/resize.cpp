@@ -27,6 +27,37 @@ size_t fitting(std::span<const Image> images, size_t first) {
   return count;
 }
 
+// A pixel of resample.comp adds up (2 * ratio)^2 taps in loops that a CPU driver bounds, so pictures beyond this ratio are
+// averaged over whole boxes first, as PIL's resize(reducing_gap) does.
+constexpr int kMostRatio = 64;
+
+Image box_average(const Image& image, int factor) {
+  Image out{image.height / factor, image.width / factor, image.channels, {}};
+  out.pixels.resize(size_t(out.height) * size_t(out.width) * size_t(out.channels));
+  for (int y = 0; y < out.height; ++y)
+    for (int x = 0; x < out.width; ++x)
+      for (int c = 0; c < out.channels; ++c) {
+        uint64_t sum = 0;
+        for (int dy = 0; dy < factor; ++dy)
+          for (int dx = 0; dx < factor; ++dx)
+            sum += image.pixels[(size_t(y * factor + dy) * size_t(image.width) + size_t(x * factor + dx)) * size_t(image.channels) + size_t(c)];
+        const uint64_t area = uint64_t(factor) * uint64_t(factor);
+        out.pixels[(size_t(y) * size_t(out.width) + size_t(x)) * size_t(out.channels) + size_t(c)] = uint8_t((sum + area / 2) / area);
+      }
+  return out;
+}
+
+// The same pictures, huge ones made smaller; `kept` holds them when there is one.
+std::span<const Image> shrink_huge(std::span<const Image> images, int size, std::vector<Image>& kept) {
+  const auto factor = [size](const Image& image) {
+    const int wanted = std::max(image.height, image.width) / (size * kMostRatio) + 1;
+    return std::min({wanted, image.height, image.width});
+  };
+  if (std::ranges::all_of(images, [&](const Image& image) { return factor(image) == 1; })) return images;
+  for (const Image& image : images) kept.push_back(factor(image) == 1 ? image : box_average(image, factor(image)));
+  return kept;
+}
+
 }  // namespace
 
 struct DeviceResize::Resampler {
@@ -86,8 +117,10 @@ DeviceResize::Resampler& DeviceResize::resampler(int size, int channels, size_t 
   return *resampler_;
 }
 
-std::vector<uint8_t> DeviceResize::operator()(std::span<const Image> images, int size) {
-  if (images.empty()) return {};
+std::vector<uint8_t> DeviceResize::operator()(std::span<const Image> originals, int size) {
+  if (originals.empty()) return {};
+  std::vector<Image> shrunk;
+  const std::span<const Image> images = shrink_huge(originals, size, shrunk);
   const int channels = images[0].channels;
   const size_t each = size_t(size) * size_t(size) * size_t(channels);
   std::vector<uint8_t> result(images.size() * each);
