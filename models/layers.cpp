@@ -21,7 +21,7 @@ Value Layers::begin(Value images) { return as(graph_, images, options_.storage, 
 Value Layers::conv(const std::string& name, Value x, const ConvSpec& spec) {
   const int64_t in = graph_.shape(x).c(), per_group = in / spec.groups, k = spec.kernel;
   Value filter = graph_.state(name + ".weight", {{k, k, per_group, spec.out}, DType::f32}, trained(Layout::filter, spec.init));
-  std::vector<Value> inputs = {x, filter};
+  std::vector<Value> inputs = {x, as(graph_, filter, options_.storage, name + ".cast")};
   if (spec.bias) {
     const int64_t fan_in = k * k * per_group;
     inputs.push_back(graph_.state(name + ".bias", {{spec.out}, DType::f32}, trained(Layout::plain, bias_rule(fan_in))));
