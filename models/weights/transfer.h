@@ -21,7 +21,7 @@ std::vector<float> from_torch(const ValueInfo&, std::span<const float> torch);
 // class count differs.
 struct LoadOptions {
   std::string classifier;
-  std::vector<std::string> ignored_prefixes = {"optimizer.", "metrics."};
+  std::vector<std::string> ignored_prefixes = {"optimizer.", "metrics.", "loss_scale"};  // states of training, not of the network
   bool skip_classifier = false;   // transfer learning: leave the classifier's states as they are
 };
 void load_weights(const WeightFile&, const Graph&, States&, const LoadOptions& = {});
