@@ -22,18 +22,23 @@ UNITS_IN(5, residual);
 UNITS_OUT(6, y);
 layout(push_constant) uniform Push { BatchNorm p; };
 
-#define APPLY(i)                                     \
-  {                                                  \
-    UNIT v = fma(LOADU(x, i) - m, factor, offset);   \
-    if (kResidual) v += LOADU(residual, i);          \
-    STOREU(y, i, ACTIVATE(kActivation, v));          \
+#define APPLY(j, i)                                          \
+  {                                                          \
+    UNIT v = fma(LOADU(x, i) - m[j], factor[j], offset[j]);  \
+    if (kResidual) v += LOADU(residual, i);                  \
+    STOREU(y, i, ACTIVATE(kActivation, v));                  \
   }
 
 void main() {
   uint group = linear_group();
   if (group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
-  UNIT m = mean[k.channel], offset = beta[k.channel], s = spread[k.channel];
-  UNIT factor = gamma[k.channel] * (kVariance ? 1.0 / sqrt(s + p.eps) : s);
+  UNIT m[4], offset[4], factor[4];
+  [[unroll]] for (uint j = 0; j < kParts; ++j) {
+    m[j] = mean[k.channel[j]];
+    offset[j] = beta[k.channel[j]];
+    UNIT s = spread[k.channel[j]];
+    factor[j] = gamma[k.channel[j]] * (kVariance ? 1.0 / sqrt(s + p.eps) : s);
+  }
   WALK(k, p.span, APPLY)
 }

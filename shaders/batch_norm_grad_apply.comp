@@ -21,22 +21,24 @@ UNITS_OUT(9, dx);
 UNITS_OUT(10, dresidual);
 layout(push_constant) uniform Push { BatchNorm p; };
 
-#define APPLY(i)                                                        \
-  {                                                                     \
-    UNIT g = gradient_at(i, channel, xhat);                             \
-    STOREU(dx, i, factor * (g - mean_g - xhat * mean_product));         \
-    if (kGradResidual) STOREU(dresidual, i, g);                         \
+#define APPLY(j, i)                                                              \
+  {                                                                              \
+    UNIT g = gradient_at(i, channel[j], xhat);                                   \
+    STOREU(dx, i, factor[j] * (g - mean_g[j] - xhat * mean_product[j]));         \
+    if (kGradResidual) STOREU(dresidual, i, g);                                  \
   }
 
 void main() {
   uint group = linear_group();
   if (group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
-  Channel channel = load_channel(k.channel, p.eps);
-  UNIT factor = channel.gamma * channel.invstd, mean_g = UNIT(0.0), mean_product = UNIT(0.0), xhat;
-  if (!kVariance) {
-    mean_g = dbeta[k.channel] * p.inverse_rows;
-    mean_product = dgamma[k.channel] * p.inverse_rows;
+  Channel channel[4];
+  UNIT factor[4], mean_g[4], mean_product[4], xhat;
+  [[unroll]] for (uint j = 0; j < kParts; ++j) {
+    channel[j] = load_channel(k.channel[j], p.eps);
+    factor[j] = channel[j].gamma * channel[j].invstd;
+    mean_g[j] = kVariance ? UNIT(0.0) : dbeta[k.channel[j]] * p.inverse_rows;
+    mean_product[j] = kVariance ? UNIT(0.0) : dgamma[k.channel[j]] * p.inverse_rows;
   }
   WALK(k, p.span, APPLY)
 }

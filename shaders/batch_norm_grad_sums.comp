@@ -14,21 +14,27 @@ UNITS_OUT_F32(7, dgamma);
 UNITS_OUT_F32(8, dbeta);
 layout(push_constant) uniform Push { BatchNorm p; };
 
-#define ADD(i)                                 \
-  {                                            \
-    UNIT g = gradient_at(i, channel, xhat);    \
-    sum += g;                                  \
-    product = fma(g, xhat, product);           \
+#define ADD(j, i)                                   \
+  {                                                 \
+    UNIT g = gradient_at(i, channel[j], xhat);      \
+    sum[j] += g;                                    \
+    product[j] = fma(g, xhat, product[j]);          \
   }
 
 void main() {
   uint group = linear_group();
   if (group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
-  Channel channel = load_channel(k.channel, p.eps);
-  UNIT sum = UNIT(0.0), product = UNIT(0.0), xhat;
+  Channel channel[4];
+  UNIT sum[4], product[4], xhat;
+  [[unroll]] for (uint j = 0; j < kParts; ++j) {
+    channel[j] = load_channel(k.channel[j], p.eps);
+    sum[j] = product[j] = UNIT(0.0);
+  }
   WALK(k, p.span, ADD)
-  uint at = (p.first_chunk + k.chunk) * p.span + k.column;
-  dgamma[at] = product;
-  dbeta[at] = sum;
+  [[unroll]] for (uint j = 0; j < kParts; ++j) {
+    uint at = (p.first_chunk + k.chunk) * p.span + k.column[j];
+    dgamma[at] = product[j];
+    dbeta[at] = sum[j];
+  }
 }

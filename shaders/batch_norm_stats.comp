@@ -15,23 +15,28 @@ UNITS_OUT_F32(2, m2);
 UNITS_OUT_F32(3, size);
 layout(push_constant) uniform Push { BatchNorm p; };
 
-#define ADD(i)                        \
-  {                                   \
-    UNIT d = LOADU(x, i) - shift;     \
-    sum += d;                         \
-    squares = fma(d, d, squares);     \
+#define ADD(j, i)                                   \
+  {                                                 \
+    UNIT d = LOADU(x, i) - shift[j];                \
+    sum[j] += d;                                    \
+    squares[j] = fma(d, d, squares[j]);             \
   }
 
 void main() {
   uint group = linear_group();
   if (group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
-  UNIT shift = LOADU(x, min(k.first * p.span + k.column, p.whole * p.span + p.tail_units - 1u)), sum = UNIT(0.0), squares = UNIT(0.0);
+  UNIT shift[4], sum[4], squares[4];
+  [[unroll]] for (uint j = 0; j < kParts; ++j) {
+    shift[j] = LOADU(x, min(k.first * p.span + k.column[j], p.whole * p.span + p.tail_units - 1u));
+    sum[j] = squares[j] = UNIT(0.0);
+  }
   WALK(k, p.span, ADD)
-  float n = float(k.full - k.first + uint(k.tail));
-  float inverse = 1.0 / max(n, 1.0);  // a lane without an element leaves an empty part
-  uint at = (p.first_chunk + k.chunk) * p.span + k.column;
-  mean[at] = shift + sum * inverse;
-  m2[at] = max(squares - sum * sum * inverse, UNIT(0.0));
-  size[at] = UNIT(n);
+  [[unroll]] for (uint j = 0; j < kParts; ++j) {
+    float n = float(k.full - k.first + uint(k.tail[j])), inverse = 1.0 / max(n, 1.0);  // a lane without an element leaves an empty part
+    uint at = (p.first_chunk + k.chunk) * p.span + k.column[j];
+    mean[at] = shift[j] + sum[j] * inverse;
+    m2[at] = max(squares[j] - sum[j] * sum[j] * inverse, UNIT(0.0));
+    size[at] = UNIT(n);
+  }
 }

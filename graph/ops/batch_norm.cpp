@@ -23,10 +23,16 @@ Activation activation_of(const Attrs& a) { return activation_from_name(a.text("a
 
 // How the kernels walk x: shaders/include/columns.glsl.
 struct Walk {
-  int64_t per_image, c, unit, row_units, span, images;
+  int64_t per_image, c, unit, row_units, span, images, parts = 1;
   Walk(const Lowering& l, const TensorDesc& x)
       : per_image(x.shape.rows() / x.shape[0]), c(x.shape.last()), unit(c % 4 ? 1 : 4), row_units(c / unit),
-        span(std::lcm(row_units, int64_t(l.target.workgroup))), images(x.shape[0]) {}
+        span(std::lcm(row_units, int64_t(l.target.workgroup))), images(x.shape[0]) {
+    const int64_t pieces = span / int64_t(l.target.workgroup);
+    for (int64_t k = 2; k <= 4; ++k)
+      if (pieces % k == 0 && k * int64_t(l.target.workgroup) <= 32) parts = k;
+    groups_per_chunk = pieces / parts;
+  }
+  int64_t groups_per_chunk;
   int64_t rows() const { return images * per_image; }
   int64_t steps(Slice s) const { return divide_round_up(s.count * per_image * row_units, span); }
   int64_t parts_per_chunk() const { return span / row_units; }
@@ -40,7 +46,7 @@ int64_t reduction_chunk(const Lowering& l, const Walk& w, Slice batch) {
 int64_t map_chunk(const Lowering& l, const Walk& w) {
   // A workgroup's start costs a CPU driver as much as dozens of steps; a GPU wants the workgroups instead.
   const int64_t most = std::max<int64_t>(1, int64_t(l.target.vectors_per_invocation) * l.target.vectors_per_invocation / 2);
-  const int64_t groups = w.span / l.target.workgroup, fair = w.steps({0, w.images}) * groups / (4 * int64_t(l.target.parallel_groups));
+  const int64_t fair = w.steps({0, w.images}) * w.groups_per_chunk / (4 * int64_t(l.target.parallel_groups));
   return std::clamp<int64_t>(fair, 1, most);
 }
 
@@ -51,7 +57,7 @@ int64_t for_each_launch(const Lowering& l, const Walk& w, const std::vector<Slic
   for (Slice s : batches) {
     const int64_t chunks = divide_round_up(w.steps(s), chunk_steps);
     params::BatchNorm p{};
-    const int64_t units = s.count * w.per_image * w.row_units, groups = w.span / l.target.workgroup;
+    const int64_t units = s.count * w.per_image * w.row_units, groups = w.groups_per_chunk;
     p.span = uint32_t(w.span), p.whole = uint32_t(units / w.span), p.tail_units = uint32_t(units % w.span);
     p.chunk_steps = uint32_t(chunk_steps), p.parts = uint32_t(groups), p.row_units = uint32_t(w.row_units);
     p.inverse_parts = 1.0f / float(groups), p.inverse_row_units = 1.0f / float(w.row_units);
@@ -67,13 +73,22 @@ int64_t count_chunks(const Lowering& l, const Walk& w, const std::vector<Slice>&
   return for_each_launch(l, w, batches, chunk_steps, [](Slice, const params::BatchNorm&) {});
 }
 
+// Specialization constants: the workgroup size, the shader's own from 1 on, and kParts as number 7.
+std::vector<uint32_t> constants(const Lowering& l, const Walk& w, std::initializer_list<uint32_t> own) {
+  std::vector<uint32_t> all{l.target.workgroup};
+  all.insert(all.end(), own);
+  all.resize(8);
+  all[7] = uint32_t(w.parts);
+  return all;
+}
+
 // y = activation((x - mean) * gamma * invstd + beta + residual); spread: invstd, or the variance.
 void lower_apply(Lowering& l, Binding mean, Binding spread, bool variance) {
   const Walk w(l, l.in_desc(0));
   const bool residual = has_residual(l.attrs());
   for_each_launch(l, w, l.batch_slices({l.in_desc(0)}), map_chunk(l, w), [&](Slice s, const params::BatchNorm& p) {
     l.dispatch(l.channel_module("batch_norm_apply", l.in_desc(0).dtype, {w.c}),
-               {l.target.workgroup, variance, residual, uint32_t(activation_of(l.attrs()))},
+               constants(l, w, {variance, residual, uint32_t(activation_of(l.attrs()))}),
                {l.in(0, s), l.in(1), l.in(2), mean, spread, residual ? l.in(5, s) : l.in(0, s), l.out(0, s)}, p, l.linear_groups(p.groups));
   });
 }
@@ -125,7 +140,7 @@ void train_lower(Lowering& l) {
   const size_t bytes = size_t(parts * w.c) * 4;
   const Binding mean = l.workspace(bytes), m2 = l.workspace(bytes), size = l.workspace(bytes);
   for_each_launch(l, w, batches, chunk, [&](Slice s, const params::BatchNorm& p) {
-    l.dispatch(l.channel_module("batch_norm_stats", l.in_desc(0).dtype, {w.c}), {l.target.workgroup}, {l.in(0, s), mean, m2, size}, p,
+    l.dispatch(l.channel_module("batch_norm_stats", l.in_desc(0).dtype, {w.c}), constants(l, w, {}), {l.in(0, s), mean, m2, size}, p,
                l.linear_groups(p.groups));
   });
   const params::BatchNormFinish p{uint32_t(w.c), uint32_t(parts), float(eps_of(l.attrs())), float(l.attrs().number("momentum", kMomentum))};
@@ -216,12 +231,12 @@ void grad_lower(Lowering& l) {
     return b;
   };
   for_each_launch(l, w, batches, chunk, [&](Slice s, const params::BatchNorm& p) {
-    l.dispatch(l.channel_module("batch_norm_grad_sums", l.in_desc(0).dtype, {w.c}), {l.target.workgroup, kRunning, residual, activation},
+    l.dispatch(l.channel_module("batch_norm_grad_sums", l.in_desc(0).dtype, {w.c}), constants(l, w, {kRunning, residual, activation}),
                bindings(s, {dgamma, dbeta}), p, l.linear_groups(p.groups));
   });
   if (split) sum_slices(l, dgamma, l.out(1), w.c, parts), sum_slices(l, dbeta, l.out(2), w.c, parts);
   for_each_launch(l, w, batches, map_chunk(l, w), [&](Slice s, const params::BatchNorm& p) {
-    l.dispatch(l.channel_module("batch_norm_grad_apply", l.in_desc(0).dtype, {w.c}), {l.target.workgroup, kRunning, residual, activation, residual},
+    l.dispatch(l.channel_module("batch_norm_grad_apply", l.in_desc(0).dtype, {w.c}), constants(l, w, {kRunning, residual, activation, residual}),
                bindings(s, {l.out(1), l.out(2), l.out(0, s), residual ? l.out(3, s) : l.out(0, s)}), p, l.linear_groups(p.groups));
   });
 }
