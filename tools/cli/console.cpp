@@ -12,7 +12,7 @@
 namespace vkfer {
 namespace {
 
-constexpr double kRedrawSeconds = 0.1, kLineSeconds = 15;
+constexpr double kRedrawSeconds = 0.1, kLineSeconds = 30;
 constexpr int kBarWidth = 20;
 
 }  // namespace

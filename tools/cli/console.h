@@ -24,7 +24,7 @@ class Console {
   void answer(const Json&);                     // once, at the end
   bool wants_json() const { return !json_.empty(); }
 
-  // Progress of something long: a bar that redraws on a terminal; elsewhere a line every quarter of a minute at most.
+  // Progress of something long: a bar that redraws on a terminal; elsewhere a line every half minute at most.
   // `detail` follows the bar. Call it as often as you like.
   void progress(const std::string& what, double done, double total, const std::string& detail = {});
   bool terminal() const { return terminal_; }

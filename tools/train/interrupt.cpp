@@ -26,7 +26,8 @@ InterruptGuard::InterruptGuard() {
   action.sa_flags = SA_RESTART;
   for (size_t i = 0; i < kSignals.size(); ++i) {
     ::sigaction(kSignals[i], nullptr, &g_before[i]);
-    if (g_before[i].sa_handler == SIG_IGN) continue;  // nohup, or a shell's background job
+    // nohup means it. That scripts start background jobs with SIGINT ignored is no reason to refuse `kill -INT`.
+    if (kSignals[i] == SIGHUP && g_before[i].sa_handler == SIG_IGN) continue;
     ::sigaction(kSignals[i], &action, nullptr);
   }
 }
