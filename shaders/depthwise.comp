@@ -25,6 +25,7 @@ layout(constant_id = 8) const int kPadX = 1;
 layout(constant_id = 9) const bool kBias = false;
 layout(constant_id = 10) const bool kResidual = false;
 layout(constant_id = 11) const uint kActivation = 0;
+layout(constant_id = 12) const uint kItems = 1;    // tiles an invocation does in turn: keeps neighbouring channels on one core of a CPU
 
 CHANNELS_IN(0, a);
 CHANNELS_IN(1, w);
@@ -43,9 +44,7 @@ int tap_of(int i, int j, int pad, int size) {
   return t >= 0 && t < size ? t : -1;
 }
 
-void main() {
-  uint id = linear_group() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
-  if (id >= p.count) return;
+void compute_tile(uint id) {
   uint blocks = CHANNEL_BLOCKS(p.c);
   uint c = id % blocks, tile = id / blocks;
   uint tx = tile % p.tiles_x;
@@ -92,4 +91,11 @@ void main() {
         if (kResidual) v += LOADC(residual, row, c, p.c);
         STOREC(b, row, c, p.c, activate(kActivation, v));
       }
+}
+
+void main() {
+  for (uint v = 0; v < kItems; ++v) {
+    uint id = (linear_group() * kItems + v) * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+    if (id < p.count) compute_tile(id);
+  }
 }

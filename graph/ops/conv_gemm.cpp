@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kTileRows = 16;          // rows of a group of lanes, as in the shaders
 constexpr int64_t kMostPixels = 1 << 24;   // shaders/include/divide.glsl is exact below this
+constexpr int64_t kCachedBytes = 192 << 10;
 constexpr int64_t kMostSummed = 4096;      // pixels one slice of a filter gradient adds up: bounds the rounding error
 
 // Lanes side by side along the columns: the widest that does not waste a quarter of its columns.
@@ -127,7 +128,9 @@ void lower_conv_gemm_grad_filter(Lowering& l, const ConvGeometry& g) {
 
   // Slices of the inner dimension: enough to fill the device and to keep each sum short, few enough for the workspace.
   const int64_t pixels = batches.front().count * g.out_h * g.out_w;
-  int64_t slices = std::max(divide_round_up(t.parallel_groups, row_blocks * column_blocks), divide_round_up(pixels, kMostSummed));
+  // A slice is read once for every tile of the filter: it should stay in a core's cache, but be large beside the partial result.
+  const int64_t cached = std::max(kCachedBytes / (4 * (g.in_c + g.out_c)), 4 * m * g.out_c / (g.in_c + g.out_c));
+  int64_t slices = std::max(divide_round_up(t.parallel_groups, row_blocks * column_blocks), divide_round_up(pixels, std::min(kMostSummed, cached)));
   slices = std::min({slices, divide_round_up(pixels, lanes), std::max<int64_t>(1, int64_t(t.max_storage_range) / (m * g.out_c * 4 * int64_t(batches.size())))});
   const int64_t slice_pixels = divide_round_up(divide_round_up(pixels, slices), lanes) * lanes;
 
