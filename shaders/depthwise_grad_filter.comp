@@ -16,14 +16,15 @@ layout(constant_id = 1) const int kSizeY = 3;
 layout(constant_id = 2) const int kSizeX = 3;
 layout(constant_id = 3) const int kStride = 1;
 layout(constant_id = 4) const int kTile = 4;
-layout(constant_id = 5) const uint kItems = 1;  // slices of channels an invocation does in turn: keeps neighbours on one core of a CPU
 
 CHANNELS_IN(0, x);
 CHANNELS_IN(1, dy);
 CHANNELS_OUT_F32(2, partial);
 layout(push_constant) uniform Push { DepthwiseGradFilter p; };
 
-void sum_slice(uint id) {
+void main() {
+  uint id = linear_group() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+  if (id >= p.count) return;
   uint blocks = CHANNEL_BLOCKS(p.c);
   uint c = id % blocks, slice = id / blocks;
   uint first = slice * p.rows_per_slice, last = min(first + p.rows_per_slice, p.n * p.out_h);
@@ -57,11 +58,4 @@ void sum_slice(uint id) {
     }
   }
   [[unroll]] for (int t = 0; t < kSizeY * kSizeX; ++t) STOREC_F32(partial, (p.first_slice + slice) * uint(kSizeY * kSizeX) + uint(t), c, p.c, sum[t]);
-}
-
-void main() {
-  for (uint v = 0; v < kItems; ++v) {
-    uint id = (linear_group() * kItems + v) * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
-    if (id < p.count) sum_slice(id);
-  }
 }

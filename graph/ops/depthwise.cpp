@@ -67,7 +67,7 @@ void lower_depthwise_grad_filter(Lowering& l, const ConvGeometry& g) {
   const int64_t blocks = divide_round_up(g.out_c, 4), count = g.filter_h * g.filter_w * g.out_c;
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0), l.in_desc(1)});
   const int64_t rows = batches.front().count * g.out_h;
-  const int64_t wanted = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup * 4, blocks);
+  const int64_t wanted = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, blocks);
   int64_t slices = std::max(wanted, divide_round_up(rows * g.out_w, kMostSummed));
   slices = std::min({slices, rows, std::max<int64_t>(1, int64_t(l.target.max_storage_range) / (count * 4 * int64_t(batches.size())))});
   const int64_t rows_per_slice = divide_round_up(rows, slices);
@@ -83,8 +83,8 @@ void lower_depthwise_grad_filter(Lowering& l, const ConvGeometry& g) {
     p.pad_y = int(g.pad_y), p.pad_x = int(g.pad_x);
     p.rows_per_slice = uint32_t(rows_per_slice), p.slices = uint32_t(here), p.first_slice = uint32_t(first), p.count = uint32_t(here * blocks);
     l.dispatch(l.channel_module("depthwise_grad_filter", l.in_desc(0).dtype, {g.out_c}, true),
-               {l.target.workgroup, uint32_t(g.filter_h), uint32_t(g.filter_w), uint32_t(g.stride_y), g.out_w < 4 ? 2u : 4u, items_of(l, p.count)},
-               {l.in(0, s), l.in(1, s), partial}, p, item_groups(l, p.count));
+               {l.target.workgroup, uint32_t(g.filter_h), uint32_t(g.filter_w), uint32_t(g.stride_y), g.out_w < 4 ? 2u : 4u},
+               {l.in(0, s), l.in(1, s), partial}, p, groups_for_single(l, p.count));
     first += here;
   }
   if (total > 1) sum_slices(l, partial, l.out(0), count, total);
