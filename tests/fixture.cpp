@@ -23,7 +23,7 @@ Measured measure(const nlohmann::json& quantity, const std::string& name, std::s
   REQUIRE(values.size() == quantity.at("count").get<size_t>());
   const auto expected = quantity.at("projections").get<std::vector<double>>();
   const auto samples = quantity.at("samples").get<std::vector<double>>();
-  const double scale = quantity.at("scale");
+  const double norm = quantity.at("norm"), scale = quantity.value("scale", norm);
 
   double distance = 0;
   for (size_t k = 0; k < expected.size(); ++k) {
@@ -40,7 +40,7 @@ Measured measure(const nlohmann::json& quantity, const std::string& name, std::s
   }
   if (!std::isfinite(m.error)) m.error = INFINITY;  // a NaN must not compare as small
   m.worst = quantity.at("worst");
-  m.norm = quantity.at("norm");
+  m.norm = norm;
   m.text = fmt::format("{}: error {:.3g}, PyTorch's worst {:.3g}, norm {:.4g}", name, m.error, m.worst, m.norm);
   return m;
 }

@@ -95,7 +95,7 @@ void check_losses(const json& run, const WeightFile& trace) {
 std::vector<std::string> without_gradient(const json& start) {
   std::vector<std::string> names;
   for (const auto& [name, quantity] : start.items())
-    if (name.starts_with("grad.") && quantity.at("norm") != quantity.at("scale")) names.push_back(name.substr(5));
+    if (name.starts_with("grad.") && quantity.contains("scale")) names.push_back(name.substr(5));
   return names;
 }
 
@@ -148,12 +148,12 @@ TEST_CASE("trace equals PyTorch: mobilenetv2 at 64", "[trace][device]") {
 }
 
 TEST_CASE("trace equals PyTorch: compact_mobilenetv2", "[trace][device]") {
-  const std::string optimizer = GENERATE("sgd", "adam", "adamw");
+  const std::string optimizer = GENERATE("sgd", "adam");
   DYNAMIC_SECTION(optimizer) { check_training("compact_mobilenetv2_48.json", optimizer); }
 }
 
 TEST_CASE("trace equals PyTorch: compact_resnet", "[trace][device]") {
-  const std::string optimizer = GENERATE("sgd", "adam");
+  const std::string optimizer = GENERATE("sgd", "adam", "adamw");
   DYNAMIC_SECTION(optimizer) { check_training("compact_resnet_48.json", optimizer); }
 }
 
