@@ -16,15 +16,15 @@ struct TrainSettings {
   std::string data;                // see open_dataset(); "" is the built-in synthetic faces
   int size = 0;                    // input height and width; 0: the data's own, else the model's
   int channels = 3;                // of the network's input
-  int batch = 32;
-  int epochs = 15;
+  int batch = 16;
+  int epochs = 8;
   std::string optimizer = "adamw";
   double lr = -1;                  // -1: the optimizer's default
   double momentum = 0.9;
   bool nesterov = false;
   double weight_decay = -1;        // -1: the optimizer's default
   std::string schedule = "cosine";
-  double warmup_epochs = 1;
+  double warmup_epochs = 0.5;
   double drop_epochs = 0;          // schedule step; 0: a third of the epochs
   double drop_factor = 0.1;
   double label_smoothing = 0;
