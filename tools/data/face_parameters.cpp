@@ -34,7 +34,7 @@ Colour mix(const Colour& a, const Colour& b, float t) {
 
 // Any brightness, little colour.
 Colour muted(PhiloxSequence& random) {
-  const float gray = random.uniform(.05f, .95f);
+  const float gray = random.uniform(.2f, .8f);
   Colour colour;
   for (float& part : colour) part = gray * .7f + .3f * random.uniform();
   return colour;
@@ -42,73 +42,73 @@ Colour muted(PhiloxSequence& random) {
 
 void choose_expression(FaceParameters& face, PhiloxSequence& random) {
   const Expression& shown = kExpressions[static_cast<size_t>(face.label)];
-  const float intensity = random.uniform(.6f, 1);
+  const float intensity = random.uniform(.8f, 1);
   float Muscles::*const muscles[] = {&Muscles::brow_inner,   &Muscles::brow_outer, &Muscles::brow_knit,
                                      &Muscles::eye_open,     &Muscles::lower_lid,  &Muscles::mouth_corner,
                                      &Muscles::mouth_open,   &Muscles::mouth_wide, &Muscles::upper_lip,
                                      &Muscles::nose_wrinkle, &Muscles::teeth,      &Muscles::furrow};
-  for (const auto muscle : muscles) face.muscles.*muscle = shown.muscles.*muscle * intensity + .12f * bell(random);
+  for (const auto muscle : muscles) face.muscles.*muscle = shown.muscles.*muscle * intensity + .08f * bell(random);
   face.muscles.mouth_open = std::max(0.f, face.muscles.mouth_open * random.uniform(.6f, 1.2f));
   face.valence = std::clamp(shown.valence * intensity + .08f * bell(random), -1.f, 1.f);
   face.arousal = std::clamp(shown.arousal * intensity + .08f * bell(random), -1.f, 1.f);
 }
 
 void choose_pose(FaceParameters& face, PhiloxSequence& random) {
-  const float t = 0.14f * bell(random);  // tangent of half the roll: about 16 degrees either way
+  const float t = .08f * bell(random);  // tangent of half the roll: up to 9 degrees either way
   face.cosine = (1 - t * t) / (1 + t * t);
   face.sine = 2 * t / (1 + t * t);
-  face.scale = random.uniform(.92f, 1.12f);
-  face.shift_x = random.uniform(-.13f, .13f);
-  face.shift_y = random.uniform(-.11f, .11f);
-  face.yaw = .16f * bell(random);
-  face.pitch = .10f * bell(random);
+  face.scale = random.uniform(1.14f, 1.3f);
+  face.shift_x = random.uniform(-.34f, .34f);
+  face.shift_y = random.uniform(-.28f, .28f);
+  face.yaw = .1f * bell(random);
+  face.pitch = .06f * bell(random);
 }
 
 void choose_build(FaceParameters& face, PhiloxSequence& random) {
   face.head_width = random.uniform(.66f, .82f);
   face.jaw = random.uniform(.1f, .4f);
-  face.eye_distance = random.uniform(.28f, .36f);
+  face.eye_distance = random.uniform(.3f, .36f);
   face.eye_height = random.uniform(-.2f, -.08f);
-  face.eye_width = random.uniform(.15f, .2f);
-  face.iris = random.uniform(.075f, .1f);
-  face.gaze_x = .06f * bell(random);
+  face.eye_width = random.uniform(.18f, .22f);
+  face.iris = random.uniform(.085f, .105f);
+  face.gaze_x = .04f * bell(random);
   face.gaze_y = .03f * bell(random);
-  face.brow_height = random.uniform(.2f, .28f);
-  face.brow_thick = random.uniform(.035f, .07f);
+  face.brow_height = random.uniform(.24f, .3f);
+  face.brow_thick = random.uniform(.05f, .075f);
   face.nose_length = random.uniform(.24f, .34f);
   face.nose_width = random.uniform(.09f, .15f);
   face.mouth_height = random.uniform(.48f, .58f);
-  face.mouth_width = random.uniform(.3f, .38f);
-  face.lips = random.uniform(.04f, .09f);
-  face.hair_line = random.uniform(-.72f, -.5f);
+  face.mouth_width = random.uniform(.34f, .42f);
+  face.lips = random.uniform(.06f, .1f);
+  face.hair_line = random.uniform(-.78f, -.62f);
   face.hair_volume = random.uniform(.04f, .3f);
   face.hair_wave = random.uniform(-.25f, .25f);
   face.asymmetry = .12f * bell(random);
-  face.glasses = random.uniform() < .15f;
-  face.beard = random.uniform() < .12f;
-  face.moustache = random.uniform() < .1f;
+  face.glasses = random.uniform() < .1f;
+  face.beard = random.uniform() < .05f;
+  face.moustache = random.uniform() < .05f;
   face.bald = random.uniform() < .08f;
 }
 
 void choose_colours(FaceParameters& face, PhiloxSequence& random) {
-  face.skin = mix({.42f, .28f, .20f}, {.96f, .80f, .70f}, random.uniform());
+  face.skin = mix({.58f, .44f, .35f}, {.96f, .80f, .70f}, random.uniform());
   const Colour fair = mix({.05f, .04f, .04f}, {.80f, .62f, .38f}, random.uniform() * random.uniform() * 1.3f);
   face.hair = random.uniform() < .12f ? Colour{.75f, .74f, .72f} : fair;
-  face.lip = mix(face.skin, {.62f, .20f, .20f}, random.uniform(.3f, .75f));
+  face.lip = mix(face.skin, {.50f, .12f, .12f}, random.uniform(.5f, .85f));
   face.iris_colour = mix({.18f, .10f, .05f}, {.35f, .50f, .62f}, random.uniform());
   face.background = muted(random);
   face.clothes = muted(random);
 }
 
 void choose_picture(FaceParameters& face, PhiloxSequence& random) {
-  face.light_x = .3f * bell(random);
-  face.light_y = .2f * bell(random);
-  face.light_gain = random.uniform(.75f, 1.15f);
-  face.background_x = .35f * bell(random);
-  face.background_y = .35f * bell(random);
-  face.noise = random.uniform(.005f, .035f);
-  face.blur = random.uniform(0, .5f);
-  face.occluded = random.uniform() < .1f;
+  face.light_x = .2f * bell(random);
+  face.light_y = .12f * bell(random);
+  face.light_gain = random.uniform(.85f, 1.12f);
+  face.background_x = .2f * bell(random);
+  face.background_y = .2f * bell(random);
+  face.noise = random.uniform(.004f, .016f);
+  face.blur = random.uniform(0, .3f);
+  face.occluded = random.uniform() < .06f;
   face.occlusion_x = random.uniform(-.8f, .8f);
   face.occlusion_y = random.uniform(.2f, 1.1f);
   face.occlusion_size = random.uniform(.15f, .32f);

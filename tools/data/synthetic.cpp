@@ -148,9 +148,9 @@ class FacePainter {
 
   Lips lips_at(float u) const {
     const float bow = 1 - u * u;
-    const float middle = .21f * m_.mouth_corner * (bow - .5f) * (1 + face_.asymmetry * u) - .03f * m_.upper_lip;
-    return {middle, middle - (.10f * m_.mouth_open + .09f * std::max(0.f, m_.upper_lip)) * bow,
-            middle + (.30f * m_.mouth_open + .02f * std::max(0.f, m_.teeth)) * bow, bow};
+    const float middle = .30f * m_.mouth_corner * (bow - .5f) * (1 + face_.asymmetry * u) - .03f * m_.upper_lip;
+    return {middle, middle - (.12f * m_.mouth_open + .09f * std::max(0.f, m_.upper_lip)) * bow,
+            middle + (.36f * m_.mouth_open + .02f * std::max(0.f, m_.teeth)) * bow, bow};
   }
 
   void mouth() {
@@ -185,8 +185,8 @@ class FacePainter {
 
   void eye(float side) {
     const Point centre = feature(side * face_.eye_distance, face_.eye_height);
-    const float half_width = face_.eye_width, open = std::max(.15f, 1 + .75f * m_.eye_open);
-    const float upper = .085f * open, lower = .055f * (1 + .3f * std::max(0.f, m_.eye_open) - .75f * std::max(0.f, m_.lower_lid));
+    const float half_width = face_.eye_width, open = std::max(.15f, 1 + .8f * m_.eye_open);
+    const float upper = .11f * open, lower = .07f * (1 + .3f * std::max(0.f, m_.eye_open) - .75f * std::max(0.f, m_.lower_lid));
     const auto almond = [&](Point p, float grow) {
       const float u = (p.x - centre.x) / (half_width + grow), bow = std::max(0.f, 1 - u * u);
       if (u < -1.4f || u > 1.4f) return 0.f;
@@ -205,7 +205,7 @@ class FacePainter {
   void brow(float side) {
     const float height = face_.eye_height - face_.brow_height + .02f * m_.nose_wrinkle;
     const float inner_x = .13f - .05f * m_.brow_knit, outer_x = face_.eye_distance + face_.eye_width + .05f;
-    const float inner_y = height - .18f * m_.brow_inner, outer_y = height + .04f - .15f * m_.brow_outer;
+    const float inner_y = height - .21f * m_.brow_inner, outer_y = height + .04f - .17f * m_.brow_outer;
     const Stroke stroke(feature(side * inner_x, inner_y),
                         feature(side * (inner_x + outer_x) * .55f, (inner_y + outer_y) * .5f - .07f),
                         feature(side * outer_x, outer_y), face_.brow_thick, .6f);
