@@ -117,5 +117,6 @@ TEST_CASE("nothing below the lowest trainable parameter is differentiated", "[gr
 
 TEST_CASE("only a loss of one element is differentiated", "[graph][differentiate]") {
   SmallNet net = small_net();
-  CHECK_THROWS_WITH(differentiate(net.graph, net.logits, trainable_states(net.graph)), contains("logits") && contains("one element"));
+  CHECK_THROWS_WITH(differentiate(net.graph, net.logits, trainable_states(net.graph)),
+                    contains("logits") && contains("one element"));
 }

@@ -30,7 +30,8 @@ struct Session {
       const ValueInfo& info = g.info(Value{id});
       if (info.role == Role::state) states.write(info.name, floats(tensor));
       else if (info.desc.dtype == DType::i32)
-        executor->write(Value{id}, std::span<const int32_t>(std::vector<int32_t>(tensor.data.begin(), tensor.data.end())));
+        executor->write(Value{id},
+                        std::span<const int32_t>(std::vector<int32_t>(tensor.data.begin(), tensor.data.end())));
       else executor->write(Value{id}, floats(tensor));
     }
   }
@@ -49,7 +50,8 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-void check_same_bits(const std::map<std::string, std::vector<float>>& a, const std::map<std::string, std::vector<float>>& b) {
+void check_same_bits(const std::map<std::string, std::vector<float>>& a,
+                     const std::map<std::string, std::vector<float>>& b) {
   REQUIRE(a.size() == b.size());
   for (const auto& [name, values] : a) {
     INFO(name);
@@ -111,7 +113,8 @@ TEST_CASE("an inference graph equals the reference, and follows its states", "[e
   auto values = random_values(net.graph, "session");
   auto check = [&] {
     session.executor->run();
-    CHECK(relative_error(session.executor->read(net.logits), run_reference(net.graph, values).at(net.logits.id)) < 1e-5);
+    CHECK(relative_error(session.executor->read(net.logits), run_reference(net.graph, values).at(net.logits.id)) <
+          1e-5);
   };
   check();
   check();  // the second time without the prologue
@@ -129,7 +132,8 @@ TEST_CASE("an inference graph equals the reference, and follows its states", "[e
 TEST_CASE("graphs share states by name", "[executor][device]") {
   const SmallNet training = training_net(), evaluation = small_net({.training = false, .batch = 5});
   Session session(training.graph, {});
-  Executor eval(test_device(), evaluation.graph, make_plan(evaluation.graph, target_for(test_device().info())), session.states);
+  Executor eval(test_device(), evaluation.graph, make_plan(evaluation.graph, target_for(test_device().info())),
+                session.states);
   auto values = random_values(evaluation.graph, "session");
   eval.write(evaluation.images, floats(values[evaluation.images.id]));
   eval.write(evaluation.class_weights, floats(values[evaluation.class_weights.id]));
@@ -144,7 +148,8 @@ TEST_CASE("graphs share states by name", "[executor][device]") {
       values[s.id].data.assign(now.begin(), now.end());
     }
     eval.run();
-    CHECK(relative_error(eval.read(evaluation.logits), run_reference(evaluation.graph, values).at(evaluation.logits.id)) < 1e-5);
+    CHECK(relative_error(eval.read(evaluation.logits),
+                         run_reference(evaluation.graph, values).at(evaluation.logits.id)) < 1e-5);
   }
 }
 
@@ -162,7 +167,8 @@ TEST_CASE("16-bit states are stored as written", "[executor][device]") {
   states.region("h", {{5}, DType::f16});
   states.write("h", std::vector<float>{1, -0.5, 65504, 1e-7f, 0.1f});
   const std::vector<float> got = states.read("h");
-  CHECK(got == std::vector<float>{1, -0.5, 65504, half_to_float(float_to_half(1e-7f)), half_to_float(float_to_half(0.1f))});
+  CHECK(got ==
+        std::vector<float>{1, -0.5, 65504, half_to_float(float_to_half(1e-7f)), half_to_float(float_to_half(0.1f))});
 }
 
 TEST_CASE("inputs and outputs are checked at the door", "[executor][device]") {

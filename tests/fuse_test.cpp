@@ -36,7 +36,8 @@ void check_same(const Graph& before, const Graph& after) {
   REQUIRE(before.updates().size() == after.updates().size());
   for (const Update& old_update : before.updates()) {
     INFO("state " << before.info(old_update.state).name);
-    auto same = std::find_if(after.updates().begin(), after.updates().end(), [&](const Update& u) { return u.state == old_update.state; });
+    auto same = std::find_if(after.updates().begin(), after.updates().end(),
+                             [&](const Update& u) { return u.state == old_update.state; });
     REQUIRE(same != after.updates().end());
     CHECK(difference(new_values.at(same->value.id), old_values.at(old_update.value.id)) < 1e-12);
   }
@@ -63,8 +64,10 @@ TEST_CASE("fused and unfused networks have the same gradients", "[graph][fuse]")
   std::vector<Value> wrt;
   for (Value s : plain.graph.states())
     if (plain.graph.info(s).state.trainable) wrt.push_back(s);
-  const std::vector<Value> a = differentiate(plain.graph, plain.loss, wrt), b = differentiate(fused.graph, fused.loss, wrt);
-  const auto va = run_reference(plain.graph, random_values(plain.graph, "g")), vb = run_reference(fused.graph, random_values(fused.graph, "g"));
+  const std::vector<Value> a = differentiate(plain.graph, plain.loss, wrt),
+                           b = differentiate(fused.graph, fused.loss, wrt);
+  const auto va = run_reference(plain.graph, random_values(plain.graph, "g")),
+             vb = run_reference(fused.graph, random_values(fused.graph, "g"));
   for (size_t i = 0; i < wrt.size(); ++i) {
     INFO(plain.graph.info(wrt[i]).name);
     CHECK(difference(vb.at(b[i].id), va.at(a[i].id)) < 1e-10);

@@ -21,7 +21,8 @@ TEST_CASE("a shape error names the op, the node and the fix", "[graph]") {
   CHECK_THROWS_WITH(g.add(ops::conv2d, {{"groups", 32}}, {x, filter}, "features.3.conv.0"),
                     contains("[conv2d]") && contains("features.3.conv.0") && contains("Fix:"));
   const Value other = g.input("other", {{1, 7, 7, 47}, DType::f32});
-  CHECK_THROWS_WITH(g.add(ops::add, {}, {x, other}, "block.add"), contains("block.add") && contains("1x7x7x47") && contains("Fix:"));
+  CHECK_THROWS_WITH(g.add(ops::add, {}, {x, other}, "block.add"),
+                    contains("block.add") && contains("1x7x7x47") && contains("Fix:"));
   CHECK(g.nodes().empty());
 }
 

@@ -12,7 +12,8 @@ const Fill& fill_of(const Case& c, size_t input) {
   static const Fill real = Fill::real();
   if (c.fill.empty()) return real;
   if (c.fill.size() != c.in.size())
-    fail("op test", "a case has {} fills for {} inputs. Fix: give a fill for every input, or none", c.fill.size(), c.in.size());
+    fail("op test", "a case has {} fills for {} inputs. Fix: give a fill for every input, or none", c.fill.size(),
+         c.in.size());
   return c.fill[input];
 }
 

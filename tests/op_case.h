@@ -1,6 +1,6 @@
 #pragma once
-// One case of an op as a graph: the op's node over graph inputs, then the nodes that its grad() adds, with further graph
-// inputs standing for the gradients of its outputs.
+// One case of an op as a graph: the op's node over graph inputs, then the nodes that its grad() adds, with further
+// graph inputs standing for the gradients of its outputs.
 #include <map>
 #include <string>
 

@@ -48,8 +48,9 @@ std::string compare_within(const DeviceTensor& got, const HostTensor& expected, 
   }
   const double allowed = error * size + floor * std::sqrt(count);
   if (!nan && std::sqrt(sum) <= allowed && worst_excess <= 0) return "";
-  return fmt::format("error {:.3g} of norm {:.3g}, allowed {:.3g}; at {}: got {}, expected {}, rms {:.3g}", std::sqrt(sum), size, allowed,
-                     place(expected.shape, worst), got.values[worst], expected[worst], rms);
+  return fmt::format("error {:.3g} of norm {:.3g}, allowed {:.3g}; at {}: got {}, expected {}, rms {:.3g}",
+                     std::sqrt(sum), size, allowed, place(expected.shape, worst), got.values[worst], expected[worst],
+                     rms);
 }
 
 }  // namespace vkfer::test

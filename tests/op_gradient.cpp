@@ -85,8 +85,9 @@ std::string check_input(const Problem& p, size_t input, const HostTensor& gradie
     if (!measured) continue;
     ++smooth;
     if (!(std::abs(*measured - expected) <= allowed))
-      return fmt::format("input {}, probe {} of {}: gradient {:.12g}, finite difference {:.12g}, allowed difference {:.3g}", input,
-                         k, probes.size(), expected, *measured, allowed);
+      return fmt::format(
+          "input {}, probe {} of {}: gradient {:.12g}, finite difference {:.12g}, allowed difference {:.3g}", input, k,
+          probes.size(), expected, *measured, allowed);
   }
   if (smooth * 2 < probes.size())
     return fmt::format("input {}: only {} of {} probes were away from kinks", input, smooth, probes.size());
@@ -121,7 +122,8 @@ std::string check_gradient(const OpDef& op, const Case& c, std::string_view seed
     Numbers numbers(fmt::format("{} directions {}", seed, i));
     const HostTensor gradient = g.in_grads[i] ? values.at(g.in_grads[i].id) : HostTensor(c.in[i].shape);
     if (gradient.shape != c.in[i].shape)
-      return fmt::format("input {}: its gradient has shape {}, expected {}", i, gradient.shape.to_string(), c.in[i].shape.to_string());
+      return fmt::format("input {}: its gradient has shape {}, expected {}", i, gradient.shape.to_string(),
+                         c.in[i].shape.to_string());
     if (std::string wrong = check_input(p, i, gradient, flops, numbers); !wrong.empty()) return wrong;
   }
   return "";

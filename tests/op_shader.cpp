@@ -33,7 +33,7 @@ namespace {
 constexpr size_t kGuardBytes = 64;
 constexpr double kHalfError = 2e-3;  // a 16-bit result alone is off by up to 1e-3
 
-// ---- one node alone --------------------------------------------------------------------------------------------------
+// ---- one node alone ---------------------------------------------------------------------------
 
 struct Lone {
   Graph graph;
@@ -66,7 +66,8 @@ Lone isolate(const Graph& g, const Node& node, std::vector<std::pair<int, int>> 
     const bool state = std::any_of(lone.written.begin(), lone.written.end(),
                                    [&](auto& w) { return node.in[size_t(w.second)].id == id; });
     const std::string name = fmt::format("in{}", i);
-    if (!copied.count(id)) copied[id] = state ? lone.graph.state(name, g.desc(node.in[i])) : lone.graph.input(name, g.desc(node.in[i]));
+    if (!copied.count(id))
+      copied[id] = state ? lone.graph.state(name, g.desc(node.in[i])) : lone.graph.input(name, g.desc(node.in[i]));
     lone.in.push_back(copied[id]);
   }
   lone.graph.add(*node.op, node.attrs, lone.in, "node");
@@ -75,7 +76,7 @@ Lone isolate(const Graph& g, const Node& node, std::vector<std::pair<int, int>> 
   return lone;
 }
 
-// ---- the device --------------------------------------------------------------------------------------------------------
+// ---- the device -------------------------------------------------------------------------------
 
 template <class T>
 std::vector<T> converted(const HostTensor& t) {
@@ -99,7 +100,8 @@ class Runner {
   // The states that a run wrote over.
   void restore(const std::vector<HostTensor>& in) {
     for (size_t i = 0; i < in.size(); ++i)
-      if (lone_.graph.info(lone_.in[i]).role == Role::state) states_.write(lone_.graph.info(lone_.in[i]).name, converted<float>(in[i]));
+      if (lone_.graph.info(lone_.in[i]).role == Role::state)
+        states_.write(lone_.graph.info(lone_.in[i]).name, converted<float>(in[i]));
   }
 
   std::vector<DeviceTensor> run() {
@@ -137,7 +139,7 @@ class Runner {
   std::unique_ptr<Executor> executor_;
 };
 
-// ---- what to run -----------------------------------------------------------------------------------------------------
+// ---- what to run ------------------------------------------------------------------------------
 
 // A node's inputs as stored, and what its reference makes of them.
 struct Sample {
@@ -160,7 +162,8 @@ Sample sample_of(const CaseGraph& g, const Node& node, const std::map<int, HostT
   return s;
 }
 
-bool representable(const Graph& g, const Node& node, const std::vector<HostTensor>& out, double f32_limit, double f16_limit) {
+bool representable(const Graph& g, const Node& node, const std::vector<HostTensor>& out, double f32_limit,
+                   double f16_limit) {
   for (size_t o = 0; o < out.size(); ++o) {
     const DType type = g.desc(node.out[o]).dtype;
     const double limit = type == DType::f16 ? f16_limit : f32_limit;
@@ -191,7 +194,8 @@ std::vector<int> impulse_places(const CaseGraph& g, const Node& node) {
   std::set<int> ids;
   for (Value v : node.in) {
     auto fill = g.fills.find(v.id);
-    if (fill != g.fills.end() && fill->second.kind == Fill::Kind::real && is_float(g.graph.desc(v).dtype) && g.graph.desc(v).elements() > 1)
+    if (fill != g.fills.end() && fill->second.kind == Fill::Kind::real && is_float(g.graph.desc(v).dtype) &&
+        g.graph.desc(v).elements() > 1)
       ids.insert(v.id);
   }
   return {ids.begin(), ids.end()};
@@ -224,7 +228,8 @@ std::string compare(const CaseGraph& g, const Node& node, const Sample& s, const
       for (double x : s.in[i].data) largest = std::max(largest, std::abs(x));
   for (size_t o = 0; o < got.size(); ++o) {
     const bool exact = s.exact || g.graph.desc(node.out[o]).dtype == DType::i32;
-    const std::string wrong = exact ? compare_exactly(got[o], s.out[o]) : compare_within(got[o], s.out[o], error, largest);
+    const std::string wrong =
+        exact ? compare_exactly(got[o], s.out[o]) : compare_within(got[o], s.out[o], error, largest);
     if (!wrong.empty()) return fmt::format("output {}: {}", o, wrong);
   }
   return "";
@@ -257,13 +262,15 @@ void check_lowering(const CaseGraph& g, const Node& node, const Lone& lone, cons
   }
 }
 
-void check_node(const CaseGraph& g, const Node& node, const std::string& name, Targets targets, const RowReport& report) {
+void check_node(const CaseGraph& g, const Node& node, const std::string& name, Targets targets,
+                const RowReport& report) {
   std::vector<Sample> samples;  // made when a row is selected
   auto lowerings = [&](const std::vector<std::pair<int, int>>& written, const std::string& words, Targets which) {
     const Lone lone = isolate(g.graph, node, written);
     const Target own = target_for(test_device().info());
-    const std::vector<TestTarget> chosen =
-        which == Targets::own ? std::vector<TestTarget>{{"own", own}} : distinct_targets(lone.graph, own, test_device().info());
+    const std::vector<TestTarget> chosen = which == Targets::own
+                                               ? std::vector<TestTarget>{{"own", own}}
+                                               : distinct_targets(lone.graph, own, test_device().info());
     for (const TestTarget& target : chosen) {
       const std::string row = fmt::format("{} target={}{}", name, target.name, words);
       if (samples.empty()) samples = samples_of(g, node, name);
@@ -296,7 +303,8 @@ void check_shader(const OpDef& op, const Case& c, const std::string& name, Targe
 bool is_exact_on_integers(const OpDef& op, const Case& c, size_t node) {
   const CaseGraph g = build_case(op, c);
   const Node& n = g.graph.nodes()[node];
-  return n.op->exact_on_integers && is_exact(g, n, sample_of(g, n, run_reference(g.graph, fill_case(g, FillMode::integers, "exact")), ""));
+  return n.op->exact_on_integers &&
+         is_exact(g, n, sample_of(g, n, run_reference(g.graph, fill_case(g, FillMode::integers, "exact")), ""));
 }
 
 }  // namespace vkfer::test

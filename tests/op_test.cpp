@@ -1,4 +1,5 @@
-// Two proofs for every op of all_ops(), from the cases in its OpDef. To rerun one row: VKFER_ROW="<the words it printed>".
+// Two proofs for every op of all_ops(), from the cases in its OpDef. To rerun one row: VKFER_ROW="<the words it
+// printed>".
 #include <cstdlib>
 #include <set>
 

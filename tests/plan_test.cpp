@@ -93,7 +93,8 @@ class Shadow {
   void finish() {
     for (size_t v = 0; v < g_.values().size(); ++v) {
       const ValueInfo& info = g_.values()[v];
-      if ((info.output || info.role == Role::input) && plan_.values[v].block != -2 && info.role != Role::state && !holds(Value{int(v)}))
+      if ((info.output || info.role == Role::input) && plan_.values[v].block != -2 && info.role != Role::state &&
+          !holds(Value{int(v)}))
         wrong_ = "'" + info.name + "' did not survive the run";
     }
     for (auto& [state, value] : in_state_) value = state;
@@ -127,7 +128,8 @@ void check_plan(const Graph& g, const Plan& plan, const PlanOptions& options) {
 }
 
 const std::vector<PlanOptions>& all_options() {
-  static const std::vector<PlanOptions> all = {{}, {.reuse = false}, {.reuse = false, .guard_bytes = 64}, {.max_block_bytes = 1 << 20}};
+  static const std::vector<PlanOptions> all = {
+      {}, {.reuse = false}, {.reuse = false, .guard_bytes = 64}, {.max_block_bytes = 1 << 20}};
   return all;
 }
 
@@ -152,7 +154,9 @@ Graph random_graph(uint64_t seed) {
       }
       case 4: {
         const Value mean = g.state(name + ".m", channels), var = g.state(name + ".v", channels);
-        const auto out = g.add(ops::batch_norm, {}, {any(), g.state(name + ".g", channels), g.state(name + ".b", channels), mean, var}, name);
+        const auto out =
+            g.add(ops::batch_norm, {},
+                  {any(), g.state(name + ".g", channels), g.state(name + ".b", channels), mean, var}, name);
         if (numbers.bits() % 2) g.update(mean, out[3]), g.update(var, out[4]);
         values.push_back(out[0]);
         break;
@@ -169,7 +173,8 @@ Graph training_graph(const ModelInfo& model) {
   SmallNet net;
   Graph& g = net.graph;
   net.images = g.input("images", {{4, 48, 48, 3}, DType::f32});
-  const BuiltModel built = build_model(model, g, net.images, g.input("step", {{4}, DType::i32}), {.training = true, .batch = 4});
+  const BuiltModel built =
+      build_model(model, g, net.images, g.input("step", {{4}, DType::i32}), {.training = true, .batch = 4});
   fuse_for_training(g);
   net.labels = g.input("labels", {{4}, DType::i32});
   net.class_weights = g.input("class_weights", {{7}, DType::f32});
@@ -245,7 +250,8 @@ TEST_CASE("what depends on constant states alone is the prologue", "[plan]") {
   fuse_for_inference(net.graph);
   const Plan plan = make_plan(net.graph, Target{});
   std::set<std::string_view> prologue, main;
-  for (const PlannedNode& n : plan.nodes) (n.prologue ? prologue : main).insert(net.graph.nodes()[size_t(n.node)].op->name);
+  for (const PlannedNode& n : plan.nodes)
+    (n.prologue ? prologue : main).insert(net.graph.nodes()[size_t(n.node)].op->name);
   CHECK(prologue.count("fold_filter") == 1);
   CHECK(prologue.count("fold_bias") == 1);
   CHECK(prologue.count("conv2d") == 0);
@@ -253,7 +259,8 @@ TEST_CASE("what depends on constant states alone is the prologue", "[plan]") {
   SECTION("but not when this graph updates one of them") {
     Graph g;
     const TensorDesc desc{{4}, DType::f32};
-    const Value p = g.state("p", desc), v = g.state("v", desc), grad = g.input("grad", desc), hyper = g.input("hyper", {{8}, DType::f32});
+    const Value p = g.state("p", desc), v = g.state("v", desc), grad = g.input("grad", desc),
+                hyper = g.input("hyper", {{8}, DType::f32});
     const Value read = g.add1(ops::relu, {}, {p}, "read");
     g.output(read);
     const auto out = g.add(ops::sgd, {}, {p, grad, v, hyper}, "sgd");
@@ -266,7 +273,8 @@ TEST_CASE("what depends on constant states alone is the prologue", "[plan]") {
 TEST_CASE("a state read after its update is refused", "[plan]") {
   Graph g;
   const TensorDesc desc{{4}, DType::f32};
-  const Value p = g.state("p", desc), v = g.state("v", desc), grad = g.input("grad", desc), hyper = g.input("hyper", {{8}, DType::f32});
+  const Value p = g.state("p", desc), v = g.state("v", desc), grad = g.input("grad", desc),
+              hyper = g.input("hyper", {{8}, DType::f32});
   const auto out = g.add(ops::sgd, {}, {p, grad, v, hyper}, "sgd");
   g.update(p, out[0]);
   g.update(v, out[1]);

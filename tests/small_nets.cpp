@@ -22,7 +22,8 @@ class Builder {
   Value norm(const std::string& name, Value x) {
     const TensorDesc channels{{g_.shape(x).last()}, DType::f32};
     const std::vector<Value> in = {x, trainable(name + ".weight", channels), trainable(name + ".bias", channels),
-                                   g_.state(name + ".running_mean", channels), g_.state(name + ".running_var", channels)};
+                                   g_.state(name + ".running_mean", channels),
+                                   g_.state(name + ".running_var", channels)};
     if (!options_.training) return g_.add1(ops::batch_norm_eval, {}, in, name);
     const std::vector<Value> out = g_.add(ops::batch_norm, {}, in, name);
     g_.update(in[3], out[3]);
@@ -35,7 +36,8 @@ class Builder {
   Value linear(const std::string& name, Value x, int out) {
     const int64_t in = g_.shape(x).last();
     return g_.add1(ops::linear, {{"bias", 1}},
-                   {x, trainable(name + ".weight", {{in, out}, DType::f32}, Layout::linear), trainable(name + ".bias", {{out}, DType::f32})},
+                   {x, trainable(name + ".weight", {{in, out}, DType::f32}, Layout::linear),
+                    trainable(name + ".bias", {{out}, DType::f32})},
                    name);
   }
 
