@@ -88,8 +88,12 @@ Instance::Instance(bool validation, bool sync_validation) {
 
 Instance::~Instance() {
   std::lock_guard lock(loader_mutex());
-  if (messenger_) vkDestroyDebugUtilsMessengerEXT(handle_, messenger_, nullptr);
-  vkDestroyInstance(handle_, nullptr);
+  // volk's instance functions are global and belong to the instance that was made last, which may lack the extension:
+  // this one's are asked for by name.
+  const auto function = [this](const char* name) { return vkGetInstanceProcAddr(handle_, name); };
+  if (messenger_)
+    reinterpret_cast<PFN_vkDestroyDebugUtilsMessengerEXT>(function("vkDestroyDebugUtilsMessengerEXT"))(handle_, messenger_, nullptr);
+  reinterpret_cast<PFN_vkDestroyInstance>(function("vkDestroyInstance"))(handle_, nullptr);
 }
 
 std::vector<Instance::Found> Instance::devices() const {

@@ -8,6 +8,7 @@
 #include "tools/data/sampler.h"
 
 using namespace vkfer;
+using namespace vkfer::test;
 
 TEST_CASE("philox: known answers of Random123", "[data]") {
   // kat_vectors of the authors' library, lines "philox4x32 10".

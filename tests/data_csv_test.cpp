@@ -2,6 +2,7 @@
 #include "tests/data_files.h"
 
 using namespace vkfer;
+using namespace vkfer::test;
 
 namespace {
 

@@ -16,7 +16,7 @@
 #include "tools/data/dataset.h"
 #include "tools/data/philox.h"
 
-namespace vkfer {
+namespace vkfer::test {
 
 namespace fs = std::filesystem;
 
@@ -222,4 +222,4 @@ inline std::string header_of(const std::string& descr, const std::string& shape,
   return fmt::format("{{'descr': '{}', 'fortran_order': {}, 'shape': {}, }}", descr, fortran, shape);
 }
 
-}  // namespace vkfer
+}  // namespace vkfer::test

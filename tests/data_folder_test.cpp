@@ -4,6 +4,7 @@
 #include "tests/data_files.h"
 
 using namespace vkfer;
+using namespace vkfer::test;
 
 TEST_CASE("class folders: one folder is split by seed, class by class", "[data]") {
   const TempDir dir;

@@ -2,6 +2,7 @@
 #include "tests/data_files.h"
 
 using namespace vkfer;
+using namespace vkfer::test;
 
 TEST_CASE("jpeg: gray, colour, CMYK and subsamplings", "[data]") {
   const Image gray = picture(33, 21, 1);

@@ -3,6 +3,7 @@
 #include "tools/data/npy.h"
 
 using namespace vkfer;
+using namespace vkfer::test;
 
 
 TEST_CASE("npy: types, shapes and versions", "[data]") {

@@ -5,6 +5,7 @@
 #include "tools/data/cache.h"
 
 using namespace vkfer;
+using namespace vkfer::test;
 
 TEST_CASE("FER2013: the whole zip", "[data][real]") {
   const std::string path = test_data("fer2013.zip");

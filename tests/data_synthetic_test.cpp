@@ -4,6 +4,7 @@
 #include "tests/data_files.h"
 
 using namespace vkfer;
+using namespace vkfer::test;
 
 TEST_CASE("synthetic: called so, balanced, labelled and deterministic", "[data]") {
   const Dataset data = open_dataset("");

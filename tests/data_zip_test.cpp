@@ -3,6 +3,7 @@
 #include "tools/data/cache.h"
 
 using namespace vkfer;
+using namespace vkfer::test;
 
 namespace {
 

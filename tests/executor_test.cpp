@@ -151,6 +151,7 @@ TEST_CASE("graphs share states by name", "[executor][device]") {
     CHECK(relative_error(eval.read(evaluation.logits),
                          run_reference(evaluation.graph, values).at(evaluation.logits.id)) < 1e-5);
   }
+  CHECK(new_validation_messages() == "");
 }
 
 TEST_CASE("a state keeps its shape", "[executor][device]") {
@@ -200,4 +201,5 @@ TEST_CASE("a profile times every node and leaves the results as they are", "[exe
     CHECK(t.cost.bytes > 0);
   }
   check_same_bits(before, session.results());
+  CHECK(new_validation_messages() == "");
 }

@@ -142,7 +142,7 @@ void channel_sum_reference(const Attrs&, std::span<const HostTensor> in, std::sp
 }
 
 void channel_sum_lower(Lowering& l) {
-  constexpr int64_t kMostSummed = 1024;  // rows of a slice: bounds the rounding error
+  constexpr int64_t kMostSummed = 256;  // rows of a slice: bounds the rounding error
   const int64_t c = l.in_desc(0).shape.last(), blocks = divide_round_up(c, 4), n = l.in_desc(0).shape[0];
   const int64_t rows_per_image = l.in_desc(0).shape.rows() / n;
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});

@@ -40,6 +40,18 @@ void Console::line(const std::string& text) {
   std::fflush(text_);
 }
 
+void Console::paragraph(const std::string& text) {
+  const size_t columns = size_t(width());
+  std::string rest = text;
+  while (rest.size() > columns) {
+    const size_t space = rest.rfind(' ', columns);
+    if (space == std::string::npos || space < 10) break;
+    line(rest.substr(0, space));
+    rest = "  " + rest.substr(space + 1);
+  }
+  line(rest);
+}
+
 void Console::notice(const std::string& text) {
   wipe();
   fmt::print(stderr, "vkfer: {}\n", text);

@@ -20,6 +20,7 @@ class Console {
     line(fmt::format(format, std::forward<Args>(args)...));
   }
   void line(const std::string& text);           // one line, after wiping the progress bar
+  void paragraph(const std::string& text);      // a long line, wrapped between words
   void notice(const std::string& text);         // a line to stderr, "vkfer: ..."
   void answer(const Json&);                     // once, at the end
   bool wants_json() const { return !json_.empty(); }

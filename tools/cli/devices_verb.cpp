@@ -49,10 +49,11 @@ void run_devices(Arguments& a, Console& console) {
     list.push_back(describe(i, devices[i], i == chosen));
   }
   const std::string why = reason(devices, chosen, a.device);
-  console.print("\n* is used: {}", why);
-  console.print("drivers: {}", choose_driver());
+  console.line("");
+  console.paragraph("* is used: " + why);
+  console.paragraph("drivers: " + choose_driver());
   const std::string notice = driver_notice(devices[chosen]);
-  if (!notice.empty()) console.line(notice);
+  if (!notice.empty()) console.paragraph(notice);
   console.answer({{"devices", list}, {"chosen", chosen}, {"reason", why}, {"drivers", choose_driver()}});
 }
 

@@ -45,9 +45,9 @@ void TrainReport::introduce(const Json& config, const std::filesystem::path& run
                  count_text(config.at("network").at("trainable_parameters").get<int64_t>()));
   console_.print("data     {}: {} train, {} val, {} test", data.at("source").get<std::string>(), images.at("train").get<int>(),
                  images.at("val").get<int>(), images.at("test").get<int>());
-  console_.print("recipe   {}, learning rate {:g} ({}), weight decay {:g}, batch {}, {} epochs, seed {}",
-                 s.at("optimizer").get<std::string>(), s.at("lr").get<double>(), s.at("schedule").get<std::string>(),
-                 s.at("weight_decay").get<double>(), s.at("batch").get<int>(), epochs_, s.at("seed").get<uint64_t>());
+  console_.print("recipe   {}, learning rate {:g} ({}), weight decay {:g}", s.at("optimizer").get<std::string>(),
+                 s.at("lr").get<double>(), s.at("schedule").get<std::string>(), s.at("weight_decay").get<double>());
+  console_.print("         batch {}, {} epochs, seed {}", s.at("batch").get<int>(), epochs_, s.at("seed").get<uint64_t>());
   console_.print("device   {}", device.info().name);
   console_.print("run      {}\n", run.string());
   if (!console_.terminal()) console_.line("  epoch   train loss   acc     val loss   acc     F1    images/s    time");
