@@ -51,7 +51,7 @@ void run_devices(Arguments& a, Console& console) {
   const std::string why = reason(devices, chosen, a.device);
   console.line("");
   console.paragraph("* is used: " + why);
-  console.paragraph("drivers: " + choose_driver());
+  console.paragraph(choose_driver());
   const std::string notice = driver_notice(devices[chosen]);
   if (!notice.empty()) console.paragraph(notice);
   console.answer({{"devices", list}, {"chosen", chosen}, {"reason", why}, {"drivers", choose_driver()}});
