@@ -289,6 +289,7 @@ std::vector<TensorDesc> fold_filter_shape(const Attrs&, std::span<const TensorDe
   InputCheck check("fold_filter", label, in);
   check.count(3);
   check.storage(0, "filter");
+  check.not_empty(0, "filter");
   for (size_t i : {1, 2}) check.shape(i, "gamma or variance", Shape{in[0].shape.last()}), check.dtype(i, "gamma or variance", DType::f32);
   return {in[0]};
 }

@@ -11,9 +11,10 @@ ConvGeometry conv_geometry(std::string_view op, const Attrs& attrs, const Shape&
     const size_t size = fallback.size();
     std::vector<int64_t> v = attrs.integers(name, std::move(fallback));
     const bool is_pad = size == 4;
-    for (int64_t e : v)
-      if (v.size() != size || e < (is_pad ? 0 : 1) || e > 4096)
-        fail(op, "'{}': {} is {}, expected {} numbers of {} or more", label, name, fmt::join(v, ","), size, is_pad ? 0 : 1);
+    const auto out_of_range = [&](int64_t e) { return e < (is_pad ? 0 : 1) || e > 4096; };
+    if (v.size() != size || std::any_of(v.begin(), v.end(), out_of_range))
+      fail(op, "'{}': {} is {}, expected {} numbers from {} to 4096. Fix: correct the attribute", label, name, fmt::join(v, ","),
+           size, is_pad ? 0 : 1);
     return v;
   };
   const auto stride = list("stride", {1, 1}), dilation = list("dilation", {1, 1}), pad = list("pad", {0, 0, 0, 0});

@@ -83,6 +83,7 @@ std::vector<TensorDesc> grad_input_shape(const Attrs&, std::span<const TensorDes
   InputCheck check("linear_grad_input", label, in);
   check.count(2);
   check.storage(0, "dy"), check.rank(0, "dy", 2), check.rank(1, "weight", 2), check.same_type(1, "weight", 0, "dy");
+  check.not_empty(0, "dy"), check.not_empty(1, "weight");
   check.shape(0, "dy", Shape{in[0].shape[0], in[1].shape[1]});
   return {{Shape{in[0].shape[0], in[1].shape[0]}, in[0].dtype}};
 }

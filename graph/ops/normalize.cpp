@@ -20,7 +20,7 @@ struct Normalization {
 
 Normalization normalization_of(const Attrs& attrs) {
   const int64_t channels = attrs.integer("channels");
-  const size_t count = size_t(std::max<int64_t>(channels, 0));
+  const size_t count = size_t(std::clamp<int64_t>(channels, 0, 4));  // the check comes later: 1 or 3
   return {channels, attrs.number("scale", 1 / 255.0), attrs.numbers("mean", Numbers(count, 0.0)),
           attrs.numbers("std", Numbers(count, 1.0)), attrs.text("to", "f32") == "f16" ? DType::f16 : DType::f32};
 }

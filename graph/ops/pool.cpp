@@ -14,13 +14,13 @@ struct Pooling {
   bool ceil_mode, count_include_pad;
 };
 
-Pooling pooling_of(const Attrs& attrs) {
+Pooling pooling_of(const Attrs& attrs, std::string_view label = "pool") {
   const Integers kernel = attrs.integers("kernel", {}), stride = attrs.integers("stride", kernel),
                  pad = attrs.integers("pad", {0, 0, 0, 0});
   if (kernel.size() != 2 || stride.size() != 2 || pad.size() != 4)
     fail("pool",
-         "got kernel, stride and pad of {}, {} and {} numbers, expected 2, 2 and 4. Fix: correct the attributes.",
-         kernel.size(), stride.size(), pad.size());
+         "'{}': got kernel, stride and pad of {}, {} and {} numbers, expected 2, 2 and 4. Fix: correct the attributes.",
+         label, kernel.size(), stride.size(), pad.size());
   return {{kernel[0], kernel[1]},
           {stride[0], stride[1]},
           {pad[0], pad[1], pad[2], pad[3]},
@@ -62,7 +62,7 @@ std::vector<TensorDesc> shape(const Attrs& attrs, std::span<const TensorDesc> in
   const InputCheck check(kOp.text, label, in);
   check.alike({"x"});
   check.rank(0, "x", 4);
-  const Pooling p = pooling_of(attrs);
+  const Pooling p = pooling_of(attrs, label);
   check_pooling(check, p, in[0].shape);
   return {{pooled_shape(p, in[0].shape), in[0].dtype}};
 }
@@ -73,15 +73,17 @@ std::vector<TensorDesc> max_grad_shape(const Attrs& attrs, std::span<const Tenso
   check.storage(0, "x");
   check.rank(0, "x", 4);
   check.same_type(1, "dy", 0, "x");
-  check.shape(1, "dy", pooled_shape(pooling_of(attrs), in[0].shape));
+  const Pooling p = pooling_of(attrs, label);
+  check_pooling(check, p, in[0].shape);
+  check.shape(1, "dy", pooled_shape(p, in[0].shape));
   return {in[0]};
 }
 
 // size = {h,w} of x, which an average does not need otherwise
-Shape avg_grad_x(const Attrs& attrs, const Shape& dy) {
+Shape avg_grad_x(const Attrs& attrs, const Shape& dy, std::string_view label) {
   const Integers size = attrs.integers("size", {});
   if (size.size() != 2)
-    fail("avg_pool_grad", "got size of {} numbers, expected height and width. Fix: correct the attribute.",
+    fail("avg_pool_grad", "'{}': got size of {} numbers, expected height and width. Fix: correct the attribute.", label,
          size.size());
   return {dy.n(), size[0], size[1], dy.c()};
 }
@@ -90,8 +92,10 @@ std::vector<TensorDesc> avg_grad_shape(const Attrs& attrs, std::span<const Tenso
   const InputCheck check("avg_pool_grad", label, in);
   check.alike({"dy"});
   check.rank(0, "dy", 4);
-  const Shape x = avg_grad_x(attrs, in[0].shape);
-  check.shape(0, "dy", pooled_shape(pooling_of(attrs), x));
+  const Shape x = avg_grad_x(attrs, in[0].shape, label);
+  const Pooling p = pooling_of(attrs, label);
+  check_pooling(check, p, x);
+  check.shape(0, "dy", pooled_shape(p, x));
   return {{x, in[0].dtype}};
 }
 
