@@ -14,9 +14,19 @@
 
 namespace vkfer::test {
 
+namespace {
+
+Device open_test_device() {
+  const char* query = std::getenv("VKFER_TEST_DEVICE");
+  Device device(DeviceChoice{.query = query ? query : ""});
+  fmt::print(stderr, "device: {}, {}\n", device.info().name, device.info().driver_info);
+  return device;
+}
+
+}  // namespace
+
 Device& test_device() {
-  static const char* query = std::getenv("VKFER_TEST_DEVICE");
-  static Device device(DeviceChoice{.query = query ? query : ""});
+  static Device device = open_test_device();
   return device;
 }
 
