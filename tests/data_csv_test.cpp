@@ -72,7 +72,7 @@ TEST_CASE("fer csv: bad rows are named by line, or skipped and counted", "[data]
   };
   for (const auto& [row, message] : cases) {
     with(row);
-    CHECK_THROWS_WITH(open_dataset(path.string()), contains("train.csv:3:") && contains(message) && contains("--skip-bad-rows"));
+    CHECK_THROWS_WITH(open_dataset(path.string()), contains("train.csv:3:") && contains(message) && contains("--skip-bad"));
     DatasetOptions skip;
     skip.skip_bad = true;
     const Dataset data = open_dataset(path.string(), skip);

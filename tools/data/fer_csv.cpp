@@ -14,7 +14,7 @@ namespace vkfer {
 namespace {
 
 const std::vector<std::string> kFerClasses{"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"};
-constexpr const char* kFix = "Fix: repair or delete the line; --skip-bad-rows skips and counts them";
+constexpr const char* kFix = "Fix: repair or delete the line; --skip-bad skips and counts them";
 
 struct Columns {
   int emotion, pixels, usage;

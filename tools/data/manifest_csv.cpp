@@ -14,7 +14,7 @@
 namespace vkfer {
 namespace {
 
-constexpr const char* kFix = "Fix: repair or delete the line; --skip-bad-rows skips and counts them";
+constexpr const char* kFix = "Fix: repair or delete the line; --skip-bad skips and counts them";
 constexpr long long kMaxClasses = 10'000;
 
 struct Columns {
