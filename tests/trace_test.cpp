@@ -2,6 +2,7 @@
 // The yardstick is PyTorch in double; what rounding alone does is what several PyTorch-float variants did.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "models/registry.h"
@@ -77,6 +78,20 @@ void check_quantities(const json& recorded, const WeightFile& trace, Limit limit
   }
 }
 
+// Running statistics of one kind share the worst of all layers: after many steps their errors are few, common shifts, so that
+// seven runs of PyTorch may miss a layer's by chance.
+std::string kind_of(const std::string& name) {
+  return name.starts_with("buffer.") ? name.substr(name.rfind('.')) : name;
+}
+
+json with_shared_worst(json end) {
+  std::map<std::string, double> worst;
+  for (const auto& [name, quantity] : end.items())
+    worst[kind_of(name)] = std::max(worst[kind_of(name)], quantity.at("worst").get<double>());
+  for (auto& [name, quantity] : end.items()) quantity["worst"] = worst[kind_of(name)];
+  return end;
+}
+
 double times_worst(const std::string&, const fixture::Measured& m) { return std::max(kTimesWorst * m.worst, kFloor); }
 
 void check_losses(const json& run, const WeightFile& trace) {
@@ -108,7 +123,7 @@ void check_training(const std::string& file, const std::string& optimizer) {
 
   check_losses(run, trace);
   check_quantities(fixture.at("start"), trace, times_worst);
-  json end = run.at("end");
+  json end = with_shared_worst(run.at("end"));
   if (optimizer != "sgd")
     for (const auto& name : without_gradient(fixture.at("start"))) end.erase("param." + name);
   check_quantities(end, trace, times_worst);
