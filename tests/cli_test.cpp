@@ -41,9 +41,9 @@ struct Workplace {
   }
   ~Workplace() { fs::remove_all(path); }
 
-  Ran run(const std::string& arguments) const {
+  Ran run(const std::string& arguments, const std::string& before = {}) const {
     const fs::path out = path / ".out", err = path / ".err";
-    const std::string command = fmt::format("cd '{}' && '{}' {} > '{}' 2> '{}'", path.string(), VKFER_TOOL, arguments, out.string(), err.string());
+    const std::string command = fmt::format("cd '{}' && {} '{}' {} > '{}' 2> '{}'", path.string(), before, VKFER_TOOL, arguments, out.string(), err.string());
     const int status = std::system(command.c_str());
     Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(out), text_of(err)};
     fs::remove(out), fs::remove(err);
@@ -239,6 +239,46 @@ TEST_CASE("tool: train, eval, infer and resume in one folder", "[cli]") {
     expect_refused(place, "train --resume runs/1 --lr 0.5", "--lr");
     expect_refused(place, train + " --run other", "holds a run already");
   }
+}
+
+// Whatever the moment: in set-up, in a step, while a checkpoint, history.csv or model.safetensors is written.
+TEST_CASE("tool: killed again and again, a run resumes and ends with the same bits", "[cli]") {
+  Workplace place;
+  draw_faces(place.path / "faces", 16);
+  const std::string start = "train --model compact_resnet --data faces --size 16 --batch 2 --epochs 12 --crop 2";
+  REQUIRE(place.run(start + " --run whole").status == 0);
+  const fs::path run = place.path / "run";
+  int killed = 0;
+  for (int life = 0; life < 40; ++life) {
+    const std::string command = fs::exists(run / "config.json") ? "train --resume run" : start + " --run run";
+    const Ran ran = place.run(command, fmt::format("timeout -s KILL {:.2f}", 0.05 + 0.12 * life));
+    INFO(ran.err);
+    if (ran.status == 0) break;
+    CHECK(ran.status == 137);
+    ++killed;
+  }
+  CHECK(killed >= 2);
+  const Ran last = place.run("train --resume run --json");
+  INFO(last.err);
+  REQUIRE(last.status == 0);
+  CHECK(Json::parse(last.out).at("finished") == true);
+  CHECK(Json::parse(last.out).at("epochs") == 12);
+  CHECK(text_of(run / "model.safetensors") == text_of(place.path / "whole" / "model.safetensors"));
+}
+
+TEST_CASE("tool: asked to stop, training saves and ends with success; then it goes on", "[cli]") {
+  Workplace place;
+  draw_faces(place.path / "faces", 16);
+  const std::string start = "train --model compact_resnet --data faces --size 16 --batch 4 --epochs 100000 --run run";
+  const Ran ran = place.run(start + " --json", "timeout -s INT --preserve-status 4");
+  INFO(ran.err);
+  CHECK(ran.status == 0);
+  CHECK(Json::parse(ran.out).at("finished") == false);
+  CHECK_THAT(ran.err, contains("vkfer train --resume run"));
+  CHECK_FALSE(fs::is_empty(place.path / "run" / "checkpoint"));
+  const Ran more = place.run("train --resume run --json", "timeout -s TERM --preserve-status 4");
+  CHECK(more.status == 0);
+  CHECK(Json::parse(more.out).at("epochs") >= Json::parse(ran.out).at("epochs"));
 }
 
 TEST_CASE("tool: trace writes what another framework compares", "[cli]") {

@@ -1,6 +1,7 @@
 #include "tools/train/interrupt.h"
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -10,11 +11,23 @@ namespace vkfer {
 namespace {
 
 constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+constexpr double kSameRequestSeconds = 0.5;
 std::atomic<bool> g_requested{false};
+std::atomic<double> g_requested_at{0};
 std::array<struct sigaction, kSignals.size()> g_before;
 
+double now_seconds() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);  // allowed in a signal handler
+  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+}
+
+// One request may arrive twice at once: timeout(1) signals the process and then its group.
 void on_signal(int signal) {
-  if (g_requested.exchange(true)) ::_exit(128 + signal);
+  if (!g_requested.exchange(true))
+    g_requested_at = now_seconds();
+  else if (now_seconds() - g_requested_at > kSameRequestSeconds)
+    ::_exit(128 + signal);
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "runtime/error.h"
 #include "tools/data/bytes.h"
@@ -21,13 +23,20 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxCheckpointBytes = size_t{16} << 30;
 constexpr size_t kMaxConfigBytes = size_t{16} << 20;
 constexpr size_t kKept = 2;  // checkpoints: the newest, and the last good one should it be damaged
+constexpr std::chrono::seconds kLockPatience{3};
 
 int lock_folder(const fs::path& folder) {
   const fs::path path = folder / ".lock";
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) fail("run", "{}: {}", path.string(), std::strerror(errno));
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-  const int error = errno;
+  // A process that was just killed holds its lock until the kernel has taken it apart, which may take a while.
+  int error = 0;
+  for (const auto end = std::chrono::steady_clock::now() + kLockPatience;;) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    error = errno;
+    if (error != EWOULDBLOCK || std::chrono::steady_clock::now() > end) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
   ::close(fd);
   if (error == EWOULDBLOCK)
     fail("run", "{}: another process is training there. Fix: wait for it, or stop it", folder.string());
