@@ -34,9 +34,8 @@ struct TempDir {
 };
 
 inline Bytes to_bytes(std::string_view text) {
-  Bytes bytes(text.size());
-  std::memcpy(bytes.data(), text.data(), text.size());
-  return bytes;
+  const auto bytes = std::as_bytes(std::span(text));
+  return Bytes(bytes.begin(), bytes.end());
 }
 
 inline Bytes first(Bytes bytes, size_t count) {
