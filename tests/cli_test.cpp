@@ -270,13 +270,13 @@ TEST_CASE("tool: asked to stop, training saves and ends with success; then it go
   Workplace place;
   draw_faces(place.path / "faces", 16);
   const std::string start = "train --model compact_resnet --data faces --size 16 --batch 4 --epochs 100000 --run run";
-  const Ran ran = place.run(start + " --json", "timeout -s INT --preserve-status 4");
+  const Ran ran = place.run(start + " --json", "timeout -s INT --preserve-status 12");
   INFO(ran.err);
   CHECK(ran.status == 0);
   CHECK(Json::parse(ran.out).at("finished") == false);
   CHECK_THAT(ran.err, contains("vkfer train --resume run"));
   CHECK_FALSE(fs::is_empty(place.path / "run" / "checkpoint"));
-  const Ran more = place.run("train --resume run --json", "timeout -s TERM --preserve-status 4");
+  const Ran more = place.run("train --resume run --json", "timeout -s TERM --preserve-status 8");
   CHECK(more.status == 0);
   CHECK(Json::parse(more.out).at("epochs") >= Json::parse(ran.out).at("epochs"));
 }
