@@ -189,7 +189,7 @@ TEST_CASE("tool: --json never takes a picture or a folder for its file", "[cli]"
 
 TEST_CASE("tool: train, eval, infer and resume in one folder", "[cli]") {
   Workplace place;
-  draw_faces(place.path / "faces", 16);
+  draw_faces(place.path / "faces", 20);  // resized on the device
   const std::string train = "train --model compact_resnet --data faces --size 16 --batch 4 --epochs 2 --seed 3";
   const Ran ran = place.run(train + " --json");
   INFO(ran.out << ran.err);

@@ -114,6 +114,7 @@ TEST_CASE("training: a small network learns 32 faces by heart", "[train]") {
   CHECK(classification_metrics(result.history.back().train.confusion).accuracy == 1.0);
   CHECK(result.history.back().train.loss() < 0.1);
   CHECK(result.history.front().train.loss() > 1.5);
+  CHECK(test::new_validation_messages() == "");
 }
 
 TEST_CASE("training: interrupted anywhere, it ends with the same bits", "[train]") {
