@@ -85,6 +85,7 @@ void run_eval(Arguments& a, Console& console) {
     console.progress("evaluating", double(done), double(cache.size()), fmt::format("{}/{}", done, cache.size()));
     return true;
   });
+  check_validation(device, console);
   console.print("{} on {}, {}", network.model->name, dataset.source(), a.split);
   print_report(console, *e, classes);
   Json answer = {{"model", network.model->name}, {"weights", trained.saved.weights.source}, {"data", dataset.source()},

@@ -65,6 +65,7 @@ void run_infer(Arguments& a, Console& console) {
   load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.model->classifier});
   const std::vector<float> p = evaluator.probabilities(DeviceResize(device)(images, network.size));
 
+  check_validation(device, console);
   if (!trained.run.empty()) console.print("{} of {}", network.model->name, trained.run.string());
   Json answers = Json::array();
   for (size_t i = 0; i < paths.size(); ++i) {

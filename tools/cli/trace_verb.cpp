@@ -44,6 +44,7 @@ void run_trace_verb(Arguments& a, Console& console) {
   const TraceOptions o = options_of(a);
   Device device = open_device(a, console);
   const WeightFile trace = run_trace(device, o);
+  check_validation(device, console);
   write_safetensors(a.out, trace);
   const std::vector<float> loss = trace.at("loss").floats();
   console.print("{} tensors in {}; loss {:.6f} -> {:.6f}", trace.tensors.size(), a.out, loss.front(), loss.back());

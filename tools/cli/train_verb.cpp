@@ -121,6 +121,7 @@ void run_train(Arguments& a, Console& console) {
   if (!training.inexact_because().empty())
     console.notice(fmt::format("going on, but no longer bit for bit as without the interruption: {}", training.inexact_because()));
   const TrainResult result = training.run(*job.folder);
+  check_validation(device, console);
   report.conclude(result, job.folder->path());
   console.answer(train_answer(job.folder->path(), result, training.inexact_because(), &report));
 }

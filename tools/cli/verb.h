@@ -25,6 +25,8 @@ const std::vector<const Verb*>& verbs();          // verbs.cpp: in the order of 
 
 // Opens the device that --device names and tells when it is a CPU driver.
 Device open_device(const Arguments&, Console&);
+// With the validation layers on (VKFER_VALIDATION=1 or sync): fails when they complained.
+void check_validation(const Device&, Console&);
 Json device_json(const DeviceInfo&);
 // The data set with the splits that the settings say; tells of its warnings.
 Dataset open_data(const TrainSettings&, Console&);

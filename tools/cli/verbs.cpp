@@ -1,3 +1,4 @@
+#include "runtime/error.h"
 #include "tools/cli/verb.h"
 #include "tools/train/training.h"
 
@@ -16,6 +17,12 @@ Device open_device(const Arguments& a, Console& console) {
   const std::string notice = driver_notice(device.info());
   if (!notice.empty()) console.notice(notice);
   return device;
+}
+
+void check_validation(const Device& device, Console& console) {
+  const std::vector<std::string> messages = device.validation_messages();
+  for (const std::string& message : messages) console.notice("validation: " + message);
+  if (!messages.empty()) fail_device("validation", "{} messages of the validation layers, listed above", messages.size());
 }
 
 Json device_json(const DeviceInfo& info) {
