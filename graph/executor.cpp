@@ -126,6 +126,8 @@ Target target_for(const DeviceInfo& info) {
     t.workgroup = t.subgroup_size;
     t.vectors_per_invocation = 16;
     t.parallel_groups = 16;
+    t.scalar_loads = info.scalar_loads;
+    t.texel = info.texel_loads;
   } else {
     t.workgroup = std::min(128u, info.max_invocations);
     t.vectors_per_invocation = 4;

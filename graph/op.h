@@ -32,6 +32,7 @@ struct Target {
   size_t storage_alignment = 256;
   uint32_t max_groups = 65535;        // per dimension
   bool texel = false;                 // load through texel buffers where a module offers it
+  bool scalar_loads = false;          // a load at one address for a whole workgroup costs next to nothing
   std::string to_string() const;      // everything that changes a summation order; stored with checkpoints
 };
 

@@ -17,6 +17,8 @@ static constexpr DeviceFeature kFeatures[] = {
     {"scalar_layout", &DeviceInfo::scalar_layout},
     {"subgroup_shuffle", &DeviceInfo::subgroup_shuffle},
     {"subgroup_ballot", &DeviceInfo::subgroup_ballot},
+    {"scalar_loads", &DeviceInfo::scalar_loads},
+    {"texel_loads", &DeviceInfo::texel_loads},
     {"subgroup_arithmetic", &DeviceInfo::subgroup_arithmetic},
     {"subgroup_size_control", &DeviceInfo::subgroup_size_control},
     {"full_subgroups", &DeviceInfo::full_subgroups},

@@ -47,6 +47,8 @@ struct DeviceInfo {
   bool cooperative_matrix = false;  // VK_KHR_cooperative_matrix
   bool memory_budget = false;
   bool unified_memory = false;  // the device's memory is the host's: every buffer is mapped
+  bool texel_loads = false;     // loads through texel buffers are faster, right, and fit every storage range
+  bool scalar_loads = false;    // known to turn a load at one address for a whole workgroup into a scalar load
 
   // Names of the features switched off by a driver quirk or by the environment.
   std::vector<std::string> disabled;

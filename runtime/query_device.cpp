@@ -126,6 +126,17 @@ static void read_properties(DeviceInfo& info, VkPhysicalDevice device) {
   }
 }
 
+// What is known of CPU drivers by measuring.
+static void read_profile(DeviceInfo& info) {
+  const bool llvmpipe = info.driver_id == VK_DRIVER_ID_MESA_LLVMPIPE;
+  // Up to 25.0 a load at one address within a loop is a gather of as many equal addresses (measured with 22.3.6).
+  info.scalar_loads = llvmpipe && info.driver_version >= VK_MAKE_API_VERSION(0, 26, 0, 0);
+  // Four gathers of 32 bits become eight loads of 128. With vectors of 512 bits (LP_NATIVE_VECTOR_WIDTH) llvmpipe 26.1.6 fetches
+  // wrong values from buffers of 128-bit texels.
+  constexpr size_t kTexelBytes = 16;
+  info.texel_loads = llvmpipe && info.subgroup_size <= 8 && info.max_texel_elements >= info.max_storage_range / kTexelBytes;
+}
+
 DeviceInfo query_device(VkPhysicalDevice device) {
   VkPhysicalDeviceProperties base;
   vkGetPhysicalDeviceProperties(device, &base);
@@ -145,6 +156,7 @@ DeviceInfo query_device(VkPhysicalDevice device) {
   }
   read_features(info, device, base.apiVersion);
   read_properties(info, device);
+  read_profile(info);
   int family = compute_family(device);
   if (family < 0) info.rejected = "it has no queue for compute";
   else info.timestamp_valid_bits = queue_families(device)[size_t(family)].timestampValidBits;

@@ -1,4 +1,4 @@
-//! variants: f32 f16 f32_scalar f16_scalar
+//! variants: f32 f16 f32_texel f16_texel f32_scalar f16_scalar
 #version 450
 // y = activation((x - mean) * (gamma * invstd) + beta + residual)
 // x, residual, y [rows, c]; the rest f32 [c]. A lane keeps its channels and walks down a chunk (columns.glsl).
@@ -31,7 +31,7 @@ layout(push_constant) uniform Push { BatchNorm p; };
 
 void main() {
   uint group = linear_group();
-  if (group >= p.groups) return;
+  if (!kEveryGroup && group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
   UNIT m[4], offset[4], factor[4];
   [[unroll]] for (uint j = 0; j < kParts; ++j) {

@@ -1,4 +1,4 @@
-//! variants: f32 f16 f32_scalar f16_scalar
+//! variants: f32 f16 f32_texel f16_texel f32_scalar f16_scalar
 #version 450
 // Gradient of batch normalisation, second pass:
 //   dx = gamma * invstd * (g - dbeta / n - xhat * dgamma / n)     batch statistics (Ioffe and Szegedy, 2015)
@@ -30,7 +30,7 @@ layout(push_constant) uniform Push { BatchNorm p; };
 
 void main() {
   uint group = linear_group();
-  if (group >= p.groups) return;
+  if (!kEveryGroup && group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
   Channel channel[4];
   UNIT factor[4], mean_g[4], mean_product[4], xhat;

@@ -1,4 +1,4 @@
-//! variants: f32 f16 f32_scalar f16_scalar
+//! variants: f32 f16 f32_texel f16_texel f32_scalar f16_scalar
 #version 450
 // Gradient of batch normalisation, first pass: dbeta[part][c] = sum g, dgamma[part][c] = sum g * xhat over the part's rows.
 // A part is what one lane sums up (columns.glsl); sum_slices.comp adds the parts in order.
@@ -23,7 +23,7 @@ layout(push_constant) uniform Push { BatchNorm p; };
 
 void main() {
   uint group = linear_group();
-  if (group >= p.groups) return;
+  if (!kEveryGroup && group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
   Channel channel[4];
   UNIT sum[4], product[4], xhat;

@@ -1,4 +1,4 @@
-//! variants: f32 f16 f32_scalar f16_scalar
+//! variants: f32 f16 f32_texel f16_texel f32_scalar f16_scalar
 #version 450
 // Batch normalisation, statistics of parts of the batch: mean[part][c], m2[part][c] = sum (x - mean)^2, size[part][c] = how many.
 // x [rows, c]. A part is what one lane sums up (columns.glsl): chunk by chunk, span / c parts a chunk. The sums run over
@@ -24,7 +24,7 @@ layout(push_constant) uniform Push { BatchNorm p; };
 
 void main() {
   uint group = linear_group();
-  if (group >= p.groups) return;
+  if (!kEveryGroup && group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
   UNIT shift[4], sum[4], squares[4];
   [[unroll]] for (uint j = 0; j < kParts; ++j) {

@@ -69,6 +69,7 @@ std::vector<TestTarget> distinct_targets(const Graph& graph, const Target& own, 
     if (e != Engine::coopmat || info.cooperative_matrix)
       variant(engine_name(e), [&](Target& t) { t.engine = e; });
   variant("texel", [](Target& t) { t.texel = !t.texel; });
+  variant("scalar_loads", [](Target& t) { t.scalar_loads = !t.scalar_loads; });
   variant("few_groups", [](Target& t) { t.parallel_groups = 1, t.workgroup = 32, t.vectors_per_invocation = 8; });
   variant("many_groups", [](Target& t) { t.parallel_groups = 1000, t.vectors_per_invocation = 1; });
   if (std::optional<Target> t = sliced(graph, own)) all.push_back({"sliced", *t});

@@ -73,13 +73,16 @@ int64_t count_chunks(const Lowering& l, const Walk& w, const std::vector<Slice>&
   return for_each_launch(l, w, batches, chunk_steps, [](Slice, const params::BatchNorm&) {});
 }
 
-// Specialization constants: the workgroup size, the shader's own from 1 on, and kParts as number 7.
-std::vector<uint32_t> constants(const Lowering& l, const Walk& w, std::initializer_list<uint32_t> own) {
-  std::vector<uint32_t> all{l.target.workgroup};
-  all.insert(all.end(), own);
-  all.resize(8);
-  all[7] = uint32_t(w.parts);
-  return all;
+// Launches one of the kernels that walk. Its specialization constants: the workgroup size, the shader's own from 1 on, and
+// kParts and kEveryGroup as numbers 7 and 8.
+void dispatch_walk(Lowering& l, const Walk& w, std::string_view stem, std::initializer_list<uint32_t> own, std::vector<Binding> bindings,
+                   const params::BatchNorm& p) {
+  const auto groups = l.linear_groups(p.groups);
+  std::vector<uint32_t> constants{l.target.workgroup};
+  constants.insert(constants.end(), own);
+  constants.resize(9);
+  constants[7] = uint32_t(w.parts), constants[8] = groups[0] * groups[1] == p.groups;
+  l.dispatch(l.channel_module(stem, l.in_desc(0).dtype, {w.c}, true), std::move(constants), std::move(bindings), p, groups);
 }
 
 // y = activation((x - mean) * gamma * invstd + beta + residual); spread: invstd, or the variance.
@@ -87,9 +90,8 @@ void lower_apply(Lowering& l, Binding mean, Binding spread, bool variance) {
   const Walk w(l, l.in_desc(0));
   const bool residual = has_residual(l.attrs());
   for_each_launch(l, w, l.batch_slices({l.in_desc(0)}), map_chunk(l, w), [&](Slice s, const params::BatchNorm& p) {
-    l.dispatch(l.channel_module("batch_norm_apply", l.in_desc(0).dtype, {w.c}),
-               constants(l, w, {variance, residual, uint32_t(activation_of(l.attrs()))}),
-               {l.in(0, s), l.in(1), l.in(2), mean, spread, residual ? l.in(5, s) : l.in(0, s), l.out(0, s)}, p, l.linear_groups(p.groups));
+    dispatch_walk(l, w, "batch_norm_apply", {variance, residual, uint32_t(activation_of(l.attrs()))},
+                  {l.in(0, s), l.in(1), l.in(2), mean, spread, residual ? l.in(5, s) : l.in(0, s), l.out(0, s)}, p);
   });
 }
 
@@ -140,8 +142,7 @@ void train_lower(Lowering& l) {
   const size_t bytes = size_t(parts * w.c) * 4;
   const Binding mean = l.workspace(bytes), m2 = l.workspace(bytes), size = l.workspace(bytes);
   for_each_launch(l, w, batches, chunk, [&](Slice s, const params::BatchNorm& p) {
-    l.dispatch(l.channel_module("batch_norm_stats", l.in_desc(0).dtype, {w.c}), constants(l, w, {}), {l.in(0, s), mean, m2, size}, p,
-               l.linear_groups(p.groups));
+    dispatch_walk(l, w, "batch_norm_stats", {}, {l.in(0, s), mean, m2, size}, p);
   });
   const params::BatchNormFinish p{uint32_t(w.c), uint32_t(parts), float(eps_of(l.attrs())), float(l.attrs().number("momentum", kMomentum))};
   l.dispatch("batch_norm_finish.f32", {l.target.workgroup}, {mean, m2, size, l.in(3), l.in(4), l.out(1), l.out(2), l.out(3), l.out(4)}, p,
@@ -231,13 +232,12 @@ void grad_lower(Lowering& l) {
     return b;
   };
   for_each_launch(l, w, batches, chunk, [&](Slice s, const params::BatchNorm& p) {
-    l.dispatch(l.channel_module("batch_norm_grad_sums", l.in_desc(0).dtype, {w.c}), constants(l, w, {kRunning, residual, activation}),
-               bindings(s, {dgamma, dbeta}), p, l.linear_groups(p.groups));
+    dispatch_walk(l, w, "batch_norm_grad_sums", {kRunning, residual, activation}, bindings(s, {dgamma, dbeta}), p);
   });
   if (split) sum_slices(l, dgamma, l.out(1), w.c, parts), sum_slices(l, dbeta, l.out(2), w.c, parts);
   for_each_launch(l, w, batches, map_chunk(l, w), [&](Slice s, const params::BatchNorm& p) {
-    l.dispatch(l.channel_module("batch_norm_grad_apply", l.in_desc(0).dtype, {w.c}), constants(l, w, {kRunning, residual, activation, residual}),
-               bindings(s, {l.out(1), l.out(2), l.out(0, s), residual ? l.out(3, s) : l.out(0, s)}), p, l.linear_groups(p.groups));
+    dispatch_walk(l, w, "batch_norm_grad_apply", {kRunning, residual, activation, residual},
+                  bindings(s, {l.out(1), l.out(2), l.out(0, s), residual ? l.out(3, s) : l.out(0, s)}), p);
   });
 }
 

@@ -1,4 +1,6 @@
-// The subgroup engine of convolution and linear: an implicit matrix product (shaders/conv_gemm.comp, conv_gemm_grad_filter.comp).
+// The subgroup engine of convolution and linear: an implicit matrix product. Two kernels of it: one that broadcasts rows by
+// shuffles (shaders/conv_gemm.comp, conv_gemm_grad_filter.comp), and one whose rows are scalar loads, where the device has them
+// (shaders/conv_rows.comp, conv_rows_grad_filter.comp).
 #include <numeric>
 
 #include "graph/ops/conv_geometry.h"
@@ -9,7 +11,7 @@
 namespace vkfer::ops {
 namespace {
 
-constexpr int64_t kTileRows = 16;          // rows of a group of lanes, as in the shaders
+constexpr int64_t kTileRows = 16;          // rows of a group of lanes, as in the shaders that shuffle
 constexpr int64_t kMostPixels = 1 << 24;   // shaders/include/divide.glsl is exact below this
 constexpr int64_t kCachedBytes = 192 << 10;
 constexpr int64_t kMostSummed = 4096;      // pixels one slice of a filter gradient adds up: bounds the rounding error
@@ -27,16 +29,62 @@ uint32_t choose_lanes(const Target& t, int64_t out_c) {
   return best;
 }
 
+// Rows of a workgroup where they are scalar loads, the number with the least work; 0 where shuffling is cheaper, as with so few
+// columns that half of the lanes would idle. The unit is a multiply-add of a vector of lanes, for four inner elements and four
+// columns a lane; loads lane by lane are dear on CPU drivers, scalar loads and shuffles cost one.
+//   row_blocks(rows): blocks that the rows make; fill: workgroups below which cores idle
+template <class RowBlocks>
+int64_t choose_rows(const Target& t, int64_t out_c, int64_t fill, RowBlocks row_blocks) {
+  constexpr double kVectorLoad = 40;
+  if (!t.scalar_loads || out_c % 4) return 0;
+  auto cost = [&](int64_t groups, int64_t rows, double loads) { return (5 * double(rows) + kVectorLoad * loads) * double(std::max(groups, fill)); };
+  const int64_t columns = out_c / 4, lanes = choose_lanes(t, out_c), parts = t.subgroup_size / lanes;
+  double best_cost = cost(row_blocks(kTileRows * parts) * divide_round_up(columns, lanes), kTileRows, 1 + double(kTileRows) / (4 * double(lanes)));
+  int64_t best = 0;
+  for (int64_t rows : {32, 16, 8}) {
+    const double c = cost(row_blocks(rows) * divide_round_up(columns, t.subgroup_size), rows, 1);
+    if (c < best_cost) best_cost = c, best = rows;
+  }
+  return best;
+}
+
+int64_t choose_forward_rows(const Target& t, int64_t out_c, int64_t all) {
+  return choose_rows(t, out_c, int64_t(t.parallel_groups) / 2, [&](int64_t rows) { return divide_round_up(all, rows); });
+}
+
+// With few channels the address of every row at every tap costs more than what is saved.
+bool worth_rows(int64_t taps, int64_t channels) { return taps == 1 || channels >= 16; }
+
+// How many channels at a time: a divisor of their number.
+uint32_t channel_unroll(int64_t channels) {
+  for (uint32_t unroll : {4u, 3u, 2u})
+    if (channels % unroll == 0) return unroll;
+  return 1;
+}
+
 // What one launch of conv_gemm binds.
 struct GemmBindings {
   Binding a, filter, out;
   Binding bias, residual;
+  int64_t rows = 0;         // of a workgroup, with scalar loads; 0: shuffles
+  bool transposed = false;  // filter [taps, out_c, in_c]
 };
 
 void dispatch_gemm(Lowering& l, params::ConvGemm p, bool dense, const Epilogue& e, DType storage, const GemmBindings& b) {
-  const uint32_t lanes = choose_lanes(l.target, p.out_c), workgroup = l.target.subgroup_size;
+  const uint32_t workgroup = l.target.subgroup_size;
   p.inverse_qh = 1.0f / float(p.qh);
   p.inverse_qw = 1.0f / float(p.qw);
+  if (b.rows) {
+    p.column_blocks = uint32_t(divide_round_up(p.out_c / 4, workgroup));
+    p.groups = uint32_t(divide_round_up(p.rows, b.rows) * p.column_blocks);
+    const auto groups = l.linear_groups(p.groups);
+    l.dispatch(l.module("conv_rows", storage, true),
+               {workgroup, uint32_t(b.rows), channel_unroll(p.in_c), dense, e.bias, e.residual, e.activation, b.transposed,
+                groups[0] * groups[1] == p.groups, p.rows % b.rows == 0, p.out_c / 4 % workgroup == 0},
+               {b.a, b.filter, b.out, b.bias, b.residual}, p, groups);
+    return;
+  }
+  const uint32_t lanes = choose_lanes(l.target, p.out_c);
   p.column_blocks = uint32_t(divide_round_up(divide_round_up(p.out_c, 4), lanes));
   p.groups = uint32_t(divide_round_up(p.rows, kTileRows * (workgroup / lanes)) * p.column_blocks);
   l.dispatch(l.channel_module("conv_gemm", storage, {p.in_c, p.out_c}, true),
@@ -44,12 +92,17 @@ void dispatch_gemm(Lowering& l, params::ConvGemm p, bool dense, const Epilogue& 
              l.linear_groups(p.groups));
 }
 
+// Output pixel q reads input pixel q and no other.
+bool is_dense(const ConvGeometry& g) {
+  return g.filter_h == 1 && g.filter_w == 1 && g.stride_y == 1 && g.stride_x == 1 && g.in_h == g.out_h && g.in_w == g.out_w;
+}
+
 int64_t most_images(int64_t h, int64_t w) { return std::max<int64_t>(1, kMostPixels / (h * w)); }
 
 }  // namespace
 
 void lower_conv_gemm(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
-  const bool dense = g.filter_h == 1 && g.filter_w == 1 && g.stride_y == 1 && g.stride_x == 1 && g.in_h == g.out_h && g.in_w == g.out_w;
+  const bool dense = is_dense(g);
   for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.out_h, g.out_w))) {
     params::ConvGemm p{};
     p.rows = uint32_t(s.count * g.out_h * g.out_w);
@@ -62,8 +115,9 @@ void lower_conv_gemm(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
     p.taps_y = uint32_t(g.filter_h), p.taps_x = uint32_t(g.filter_w);
     p.tap_step_y = p.tap_step_x = 1, p.filter_w = uint32_t(g.filter_w);
     p.out_mul_y = p.out_mul_x = 1;
+    const int64_t rows = worth_rows(g.filter_h * g.filter_w, g.in_c) ? choose_forward_rows(l.target, g.out_c, p.rows) : 0;
     dispatch_gemm(l, p, dense, e, l.in_desc(0).dtype,
-                  {l.in(0, s), l.in(1), l.out(0, s), e.bias ? l.in(e.bias_input()) : l.in(1), e.residual ? l.in(e.residual_input(), s) : l.in(1)});
+                  {l.in(0, s), l.in(1), l.out(0, s), e.bias ? l.in(e.bias_input()) : l.in(1), e.residual ? l.in(e.residual_input(), s) : l.in(1), rows});
   }
 }
 
@@ -92,9 +146,15 @@ Phase make_phase(int64_t phase, int64_t in, int64_t size, int64_t stride, int64_
 void lower_conv_gemm_grad_input(Lowering& l, const ConvGeometry& g) {
   const DType storage = l.in_desc(0).dtype;
   const int64_t taps = g.filter_h * g.filter_w, elements = l.in_desc(1).elements();
-  const Binding transposed = l.workspace(size_t(elements) * dtype_bytes(storage));  // [taps, co, ci]
-  transpose(l, l.in(1), transposed, storage, taps, g.in_c, g.out_c);
-  const bool dense = taps == 1 && g.stride_y == 1 && g.stride_x == 1 && g.in_h == g.out_h && g.in_w == g.out_w;
+  // The kernel with scalar loads reads the filter as it is, unless it would have to read single elements of it.
+  const int64_t pixels = g.n * divide_round_up(g.in_h, g.stride_y) * divide_round_up(g.in_w, g.stride_x);
+  const int64_t rows = g.out_c % 4 == 0 && worth_rows(taps, g.out_c) ? choose_forward_rows(l.target, g.in_c, pixels) : 0;
+  Binding filter = l.in(1);
+  if (!rows) {
+    filter = l.workspace(size_t(elements) * dtype_bytes(storage));  // [taps, co, ci]
+    transpose(l, l.in(1), filter, storage, taps, g.in_c, g.out_c);
+  }
+  const bool dense = is_dense(g);
   for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.in_h, g.in_w)))
     for (int64_t phase_y = 0; phase_y < g.stride_y; ++phase_y)
       for (int64_t phase_x = 0; phase_x < g.stride_x; ++phase_x) {
@@ -114,16 +174,43 @@ void lower_conv_gemm_grad_input(Lowering& l, const ConvGeometry& g) {
         p.tap_step_y = uint32_t(y.step), p.tap_step_x = uint32_t(x.step), p.filter_w = uint32_t(g.filter_w);
         p.out_mul_y = uint32_t(g.stride_y), p.out_mul_x = uint32_t(g.stride_x);
         p.out_off_y = uint32_t(phase_y), p.out_off_x = uint32_t(phase_x);
-        dispatch_gemm(l, p, dense, {}, storage, {l.in(0, s), transposed, l.out(0, s), transposed, transposed});
+        dispatch_gemm(l, p, dense, {}, storage, {l.in(0, s), filter, l.out(0, s), filter, filter, rows, rows != 0});
       }
 }
 
+namespace {
+
+// How a filter gradient is cut into workgroups.
+struct FilterTiles {
+  std::string module;
+  std::vector<uint32_t> constants;
+  int64_t row_blocks, column_blocks;
+  int64_t pixels;  // of the inner dimension that the kernel takes at a time
+  bool rows = false;  // with scalar loads
+};
+
+FilterTiles choose_filter_tiles(const Lowering& l, const ConvGeometry& g, bool dense) {
+  const uint32_t workgroup = l.target.subgroup_size;
+  const int64_t taps = g.filter_h * g.filter_w, m = taps * g.in_c;
+  const DType storage = l.in_desc(0).dtype;
+  auto row_blocks = [&](int64_t rows) { return taps * divide_round_up(g.in_c, rows); };
+  const int64_t rows = worth_rows(taps, g.in_c) ? choose_rows(l.target, g.out_c, 1, row_blocks) : 0;  // slices fill the device
+  if (rows)
+    return {l.module("conv_rows_grad_filter", storage, true), {workgroup, uint32_t(rows), dense}, row_blocks(rows),
+            divide_round_up(g.out_c / 4, workgroup), 4, true};
+  const uint32_t lanes = choose_lanes(l.target, g.out_c);
+  return {l.channel_module("conv_gemm_grad_filter", storage, {g.in_c, g.out_c}, true), {workgroup, lanes, dense},
+          divide_round_up(m, kTileRows * (workgroup / lanes)), divide_round_up(divide_round_up(g.out_c, 4), lanes), lanes};
+}
+
+}  // namespace
+
 void lower_conv_gemm_grad_filter(Lowering& l, const ConvGeometry& g) {
   const Target& t = l.target;
-  const uint32_t lanes = choose_lanes(t, g.out_c), workgroup = t.subgroup_size;
+  const bool dense = is_dense(g);
   const int64_t m = g.filter_h * g.filter_w * g.in_c;
-  const int64_t row_blocks = divide_round_up(m, kTileRows * (workgroup / lanes));
-  const int64_t column_blocks = divide_round_up(divide_round_up(g.out_c, 4), lanes);
+  const FilterTiles tiles = choose_filter_tiles(l, g, dense);
+  const int64_t row_blocks = tiles.row_blocks, column_blocks = tiles.column_blocks, lanes = tiles.pixels;
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0), l.in_desc(1)}, most_images(g.out_h, g.out_w));
 
   // Slices of the inner dimension: enough to fill the device and to keep each sum short, few enough for the workspace.
@@ -138,7 +225,6 @@ void lower_conv_gemm_grad_filter(Lowering& l, const ConvGeometry& g) {
   for (Slice s : batches) per_batch.push_back(divide_round_up(s.count * g.out_h * g.out_w, slice_pixels));
   const int64_t total = std::accumulate(per_batch.begin(), per_batch.end(), int64_t(0));
   const Binding partial = total > 1 ? l.workspace(size_t(total * m * g.out_c) * 4) : l.out(0);
-  const bool dense = g.filter_h == 1 && g.filter_w == 1 && g.stride_y == 1 && g.stride_x == 1 && g.in_h == g.out_h && g.in_w == g.out_w;
 
   int64_t first = 0;
   for (size_t b = 0; b < batches.size(); first += per_batch[b++]) {
@@ -153,8 +239,12 @@ void lower_conv_gemm_grad_filter(Lowering& l, const ConvGeometry& g) {
     p.row_blocks = uint32_t(row_blocks), p.column_blocks = uint32_t(column_blocks);
     p.slices = uint32_t(per_batch[b]), p.slice_pixels = uint32_t(slice_pixels), p.first_slice = uint32_t(first);
     p.groups = uint32_t(per_batch[b] * row_blocks * column_blocks);
-    l.dispatch(l.channel_module("conv_gemm_grad_filter", l.in_desc(0).dtype, {g.in_c, g.out_c}, true), {workgroup, lanes, dense},
-               {l.in(0, batches[b]), l.in(1, batches[b]), partial}, p, l.linear_groups(p.groups));
+    const auto groups = l.linear_groups(p.groups);
+    std::vector<uint32_t> constants = tiles.constants;
+    if (tiles.rows)
+      constants.insert(constants.end(), {groups[0] * groups[1] == p.groups, g.in_c % tiles.constants[1] == 0,
+                                         g.out_c / 4 % tiles.constants[0] == 0, p.pixels % 4 == 0});
+    l.dispatch(tiles.module, std::move(constants), {l.in(0, batches[b]), l.in(1, batches[b]), partial}, p, groups);
   }
   if (total > 1) sum_slices(l, partial, l.out(0), m * g.out_c, total);
 }

@@ -8,7 +8,6 @@
 namespace vkfer::ops {
 namespace {
 
-constexpr int64_t kTileY = 2, kTileX = 4;  // outputs of an invocation; both multiples of the largest stride
 constexpr int64_t kMostSummed = 2048;      // output pixels one slice of a filter gradient adds up
 
 struct DepthwiseBindings {
@@ -24,18 +23,53 @@ std::array<uint32_t, 3> item_groups(const Lowering& l, int64_t count) {
   return l.linear_groups(uint64_t(divide_round_up(count, int64_t(l.target.workgroup) * items_of(l, count))));
 }
 
+// A tile of outputs and what the kernels may take for granted about it (constants of shaders/depthwise.comp).
+struct Tiling {
+  int64_t tile_y, tile_x, tiles_y, tiles_x;
+  bool shared;             // one tile a workgroup
+  bool whole;              // one tile covers the map
+  bool every_tile;
+};
+
+// height, width: of the map that is tiled; step: tiles are multiples of it; tall: four rows even where registers are dear.
+Tiling choose_tiling(const Target& t, int64_t height, int64_t width, int64_t step, bool tall) {
+  Tiling c{};
+  c.shared = t.scalar_loads;
+  auto fit = [&](int64_t size, int64_t most) { return std::min(divide_round_up(size, step) * step, most); };
+  // Small maps whole where edges cost nothing; 2x4 keeps the registers of a GPU's lane low and 4x4 reads less.
+  const int64_t most_y = c.shared || tall ? 4 : 2;
+  c.tile_y = fit(height, most_y), c.tile_x = fit(width, 4);
+  if (c.shared && height <= 6 && width <= 6) c.tile_y = fit(height, 6), c.tile_x = fit(width, 6);
+  c.tiles_y = divide_round_up(height, c.tile_y), c.tiles_x = divide_round_up(width, c.tile_x);
+  c.whole = c.tiles_y == 1 && c.tiles_x == 1;
+  c.every_tile = height % c.tile_y == 0 && width % c.tile_x == 0;
+  return c;
+}
+
+// Workgroups that share their work item, each taking as many channel blocks as it has lanes.
+struct SharedGroups {
+  std::array<uint32_t, 3> groups;
+  bool every_lane;
+};
+SharedGroups shared_groups(const Lowering& l, int64_t items, int64_t blocks) {
+  const int64_t all = items * divide_round_up(blocks, int64_t(l.target.workgroup));
+  const auto groups = l.linear_groups(uint64_t(all));
+  return {groups, int64_t(groups[0]) * groups[1] == all && blocks % l.target.workgroup == 0};
+}
+
 void dispatch_tiles(Lowering& l, const ConvGeometry& g, params::Depthwise p, bool gradient, const Epilogue& e, const DepthwiseBindings& b) {
-  // A tile smaller than the map wastes nothing on the 2x2 maps at a network's end.
-  const int64_t tile_y = std::min<int64_t>(kTileY, divide_round_up(p.b_h, 2) * 2), tile_x = p.b_w <= 2 ? 2 : kTileX;
+  const Tiling t = choose_tiling(l.target, p.b_h, p.b_w, gradient ? g.stride_y : 1, false);
+  const int64_t blocks = divide_round_up(g.out_c, 4), tiles = int64_t(p.n) * t.tiles_y * t.tiles_x;
   p.c = uint32_t(g.out_c);
-  p.pad_y = int(g.pad_y), p.pad_x = int(g.pad_x);
-  p.tiles_y = uint32_t(divide_round_up(p.b_h, tile_y));
-  p.tiles_x = uint32_t(divide_round_up(p.b_w, tile_x));
-  p.count = uint32_t(int64_t(p.n) * p.tiles_y * p.tiles_x * divide_round_up(g.out_c, 4));
-  std::vector<uint32_t> constants{l.target.workgroup, uint32_t(g.filter_h), uint32_t(g.filter_w), uint32_t(g.stride_y), uint32_t(tile_y),
-                                  uint32_t(tile_x), gradient, uint32_t(g.pad_y), uint32_t(g.pad_x), e.bias, e.residual, e.activation, items_of(l, p.count)};
-  l.dispatch(l.channel_module("depthwise", l.in_desc(0).dtype, {g.out_c}, true), constants, {b.a, b.filter, b.b, b.bias, b.residual}, p,
-             item_groups(l, p.count));
+  p.tiles_y = uint32_t(t.tiles_y), p.tiles_x = uint32_t(t.tiles_x);
+  p.count = uint32_t(t.shared ? tiles : tiles * blocks);
+  const SharedGroups s = shared_groups(l, tiles, blocks);
+  const uint32_t items = t.shared ? 1 : items_of(l, p.count);
+  l.dispatch(l.channel_module("depthwise", l.in_desc(0).dtype, {g.out_c}, true),
+             {l.target.workgroup, uint32_t(g.filter_h), uint32_t(g.filter_w), uint32_t(g.stride_y), uint32_t(t.tile_y), uint32_t(t.tile_x), gradient,
+              uint32_t(g.pad_y), uint32_t(g.pad_x), e.bias, e.residual, e.activation, items, t.shared, t.whole ? p.a_h : 0, t.whole ? p.a_w : 0,
+              t.every_tile, t.shared && s.every_lane},
+             {b.a, b.filter, b.b, b.bias, b.residual}, p, t.shared ? s.groups : item_groups(l, p.count));
 }
 
 }  // namespace
@@ -65,26 +99,30 @@ void lower_depthwise_grad_input(Lowering& l, const ConvGeometry& g) {
 
 void lower_depthwise_grad_filter(Lowering& l, const ConvGeometry& g) {
   const int64_t blocks = divide_round_up(g.out_c, 4), count = g.filter_h * g.filter_w * g.out_c;
+  const Tiling t = choose_tiling(l.target, g.out_h, g.out_w, 1, true);
+  const int64_t tiles_per_image = t.tiles_y * t.tiles_x, pixels_per_tile = t.tile_y * t.tile_x;
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0), l.in_desc(1)});
-  const int64_t rows = batches.front().count * g.out_h;
+  const int64_t tiles = batches.front().count * tiles_per_image;
   const int64_t wanted = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, blocks);
-  int64_t slices = std::max(wanted, divide_round_up(rows * g.out_w, kMostSummed));
-  slices = std::min({slices, rows, std::max<int64_t>(1, int64_t(l.target.max_storage_range) / (count * 4 * int64_t(batches.size())))});
-  const int64_t rows_per_slice = divide_round_up(rows, slices);
+  int64_t slices = std::max(wanted, divide_round_up(tiles * pixels_per_tile, kMostSummed));
+  slices = std::min({slices, tiles, std::max<int64_t>(1, int64_t(l.target.max_storage_range) / (count * 4 * int64_t(batches.size())))});
+  const int64_t tiles_per_slice = divide_round_up(tiles, slices);
   int64_t total = 0;
-  for (Slice s : batches) total += divide_round_up(s.count * g.out_h, rows_per_slice);
+  for (Slice s : batches) total += divide_round_up(s.count * tiles_per_image, tiles_per_slice);
   const Binding partial = total > 1 ? l.workspace(size_t(total * count) * 4) : l.out(0);
   int64_t first = 0;
   for (Slice s : batches) {
-    const int64_t here = divide_round_up(s.count * g.out_h, rows_per_slice);
+    const int64_t here = divide_round_up(s.count * tiles_per_image, tiles_per_slice);
     params::DepthwiseGradFilter p{};
     p.n = uint32_t(s.count);
     p.in_h = uint32_t(g.in_h), p.in_w = uint32_t(g.in_w), p.out_h = uint32_t(g.out_h), p.out_w = uint32_t(g.out_w), p.c = uint32_t(g.out_c);
-    p.pad_y = int(g.pad_y), p.pad_x = int(g.pad_x);
-    p.rows_per_slice = uint32_t(rows_per_slice), p.slices = uint32_t(here), p.first_slice = uint32_t(first), p.count = uint32_t(here * blocks);
+    p.tiles_y = uint32_t(t.tiles_y), p.tiles_x = uint32_t(t.tiles_x), p.tiles_per_slice = uint32_t(tiles_per_slice);
+    p.slices = uint32_t(here), p.first_slice = uint32_t(first), p.count = uint32_t(here * blocks);
+    const SharedGroups shared = shared_groups(l, here, blocks);
     l.dispatch(l.channel_module("depthwise_grad_filter", l.in_desc(0).dtype, {g.out_c}, true),
-               {l.target.workgroup, uint32_t(g.filter_h), uint32_t(g.filter_w), uint32_t(g.stride_y), g.out_w < 4 ? 2u : 4u},
-               {l.in(0, s), l.in(1, s), partial}, p, groups_for_single(l, p.count));
+               {l.target.workgroup, uint32_t(g.filter_h), uint32_t(g.filter_w), uint32_t(g.stride_y), uint32_t(t.tile_y), uint32_t(t.tile_x),
+                uint32_t(g.pad_y), uint32_t(g.pad_x), t.shared, t.whole ? p.in_h : 0, t.whole ? p.in_w : 0, t.every_tile, t.shared && shared.every_lane},
+               {l.in(0, s), l.in(1, s), partial}, p, t.shared ? shared.groups : groups_for_single(l, p.count));
     first += here;
   }
   if (total > 1) sum_slices(l, partial, l.out(0), count, total);

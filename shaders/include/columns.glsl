@@ -29,6 +29,7 @@
 
 // Small workgroups take kParts neighbouring pieces of the span at once: a CPU reads memory fastest in runs of 512 bytes.
 layout(constant_id = 7) const uint kParts = 1;  // 1 to 4
+layout(constant_id = 8) const bool kEveryGroup = false;  // no workgroup past the last: CPU drivers run all under a mask once a kernel branches
 const uint kSteps = kParts == 1 ? 4 : kParts == 2 ? 2 : 1;  // unrolled: CPU drivers pay for every turn of a loop
 
 struct Columns {

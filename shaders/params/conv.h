@@ -61,14 +61,15 @@ struct ConvDirect {
 // Depthwise convolution: `a` is what is gathered from (x, or dy for the gradient of the input), `b` what is written.
 struct Depthwise {
   uint n, a_h, a_w, b_h, b_w, c;
-  int pad_y, pad_x;
-  uint tiles_y, tiles_x, count;          // count = n * tiles_y * tiles_x * channel blocks
+  uint tiles_y, tiles_x;
+  uint count;                            // tiles = n * tiles_y * tiles_x; where lanes do not share them, times the channel blocks
 };
 
 struct DepthwiseGradFilter {
   uint n, in_h, in_w, out_h, out_w, c;
-  int pad_y, pad_x;
-  uint rows_per_slice, slices, first_slice, count;  // rows = n * out_h output rows; count = slices * channel blocks
+  uint tiles_y, tiles_x, tiles_per_slice;
+  uint slices, first_slice;
+  uint count;                            // slices * channel blocks
 };
 #ifdef __cplusplus
 }

@@ -68,7 +68,7 @@ Json target_json(const Target& t) {
           {"workgroup", t.workgroup}, {"vectors_per_invocation", t.vectors_per_invocation},
           {"parallel_groups", t.parallel_groups}, {"shared_memory_bytes", t.shared_memory_bytes},
           {"max_storage_range", t.max_storage_range}, {"storage_alignment", t.storage_alignment},
-          {"max_groups", t.max_groups}, {"texel", t.texel}};
+          {"max_groups", t.max_groups}, {"texel", t.texel}, {"scalar_loads", t.scalar_loads}};
 }
 
 Target target_from_json(const Json& j) {
@@ -84,6 +84,7 @@ Target target_from_json(const Json& j) {
   j.at("storage_alignment").get_to(t.storage_alignment);
   j.at("max_groups").get_to(t.max_groups);
   j.at("texel").get_to(t.texel);
+  t.scalar_loads = j.value("scalar_loads", false);  // checkpoints from before it was known
   return t;
 }
 
