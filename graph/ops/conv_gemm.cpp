@@ -1,6 +1,7 @@
 // The subgroup engine of convolution and linear: an implicit matrix product. Two kernels of it: one that broadcasts rows by
-// shuffles (shaders/conv_gemm.comp, conv_gemm_grad_filter.comp), and one whose rows are scalar loads, where the device has them
-// (shaders/conv_rows.comp, conv_rows_grad_filter.comp).
+// shuffles (shaders/conv_gemm.comp, conv_gemm_grad_filter.comp), and one for 1x1 and linear whose rows are scalar loads, where the
+// device has them (shaders/conv_rows.comp, conv_rows_grad_filter.comp). At 3x3 the latter was slower: the test of the edge is made
+// for every element.
 #include <numeric>
 
 #include "graph/ops/conv_geometry.h"
@@ -52,9 +53,6 @@ int64_t choose_forward_rows(const Target& t, int64_t out_c, int64_t all) {
   return choose_rows(t, out_c, int64_t(t.parallel_groups) / 2, [&](int64_t rows) { return divide_round_up(all, rows); });
 }
 
-// With few channels the address of every row at every tap costs more than what is saved.
-bool worth_rows(int64_t taps, int64_t channels) { return taps == 1 || channels >= 16; }
-
 // How many channels at a time: a divisor of their number.
 uint32_t channel_unroll(int64_t channels) {
   for (uint32_t unroll : {4u, 3u, 2u})
@@ -79,7 +77,7 @@ void dispatch_gemm(Lowering& l, params::ConvGemm p, bool dense, const Epilogue& 
     p.groups = uint32_t(divide_round_up(p.rows, b.rows) * p.column_blocks);
     const auto groups = l.linear_groups(p.groups);
     l.dispatch(l.module("conv_rows", storage, true),
-               {workgroup, uint32_t(b.rows), channel_unroll(p.in_c), dense, e.bias, e.residual, e.activation, b.transposed,
+               {workgroup, uint32_t(b.rows), channel_unroll(p.in_c), b.transposed, e.bias, e.residual, e.activation,
                 groups[0] * groups[1] == p.groups, p.rows % b.rows == 0, p.out_c / 4 % workgroup == 0},
                {b.a, b.filter, b.out, b.bias, b.residual}, p, groups);
     return;
@@ -115,7 +113,7 @@ void lower_conv_gemm(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
     p.taps_y = uint32_t(g.filter_h), p.taps_x = uint32_t(g.filter_w);
     p.tap_step_y = p.tap_step_x = 1, p.filter_w = uint32_t(g.filter_w);
     p.out_mul_y = p.out_mul_x = 1;
-    const int64_t rows = worth_rows(g.filter_h * g.filter_w, g.in_c) ? choose_forward_rows(l.target, g.out_c, p.rows) : 0;
+    const int64_t rows = dense ? choose_forward_rows(l.target, g.out_c, p.rows) : 0;
     dispatch_gemm(l, p, dense, e, l.in_desc(0).dtype,
                   {l.in(0, s), l.in(1), l.out(0, s), e.bias ? l.in(e.bias_input()) : l.in(1), e.residual ? l.in(e.residual_input(), s) : l.in(1), rows});
   }
@@ -146,15 +144,14 @@ Phase make_phase(int64_t phase, int64_t in, int64_t size, int64_t stride, int64_
 void lower_conv_gemm_grad_input(Lowering& l, const ConvGeometry& g) {
   const DType storage = l.in_desc(0).dtype;
   const int64_t taps = g.filter_h * g.filter_w, elements = l.in_desc(1).elements();
+  const bool dense = is_dense(g);
   // The kernel with scalar loads reads the filter as it is, unless it would have to read single elements of it.
-  const int64_t pixels = g.n * divide_round_up(g.in_h, g.stride_y) * divide_round_up(g.in_w, g.stride_x);
-  const int64_t rows = g.out_c % 4 == 0 && worth_rows(taps, g.out_c) ? choose_forward_rows(l.target, g.in_c, pixels) : 0;
+  const int64_t rows = dense && g.out_c % 4 == 0 ? choose_forward_rows(l.target, g.in_c, g.n * g.in_h * g.in_w) : 0;
   Binding filter = l.in(1);
   if (!rows) {
     filter = l.workspace(size_t(elements) * dtype_bytes(storage));  // [taps, co, ci]
     transpose(l, l.in(1), filter, storage, taps, g.in_c, g.out_c);
   }
-  const bool dense = is_dense(g);
   for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.in_h, g.in_w)))
     for (int64_t phase_y = 0; phase_y < g.stride_y; ++phase_y)
       for (int64_t phase_x = 0; phase_x < g.stride_x; ++phase_x) {
@@ -191,12 +188,11 @@ struct FilterTiles {
 
 FilterTiles choose_filter_tiles(const Lowering& l, const ConvGeometry& g, bool dense) {
   const uint32_t workgroup = l.target.subgroup_size;
-  const int64_t taps = g.filter_h * g.filter_w, m = taps * g.in_c;
+  const int64_t m = g.filter_h * g.filter_w * g.in_c;
   const DType storage = l.in_desc(0).dtype;
-  auto row_blocks = [&](int64_t rows) { return taps * divide_round_up(g.in_c, rows); };
-  const int64_t rows = worth_rows(taps, g.in_c) ? choose_rows(l.target, g.out_c, 1, row_blocks) : 0;  // slices fill the device
-  if (rows)
-    return {l.module("conv_rows_grad_filter", storage, true), {workgroup, uint32_t(rows), dense}, row_blocks(rows),
+  auto row_blocks = [&](int64_t rows) { return divide_round_up(g.in_c, rows); };
+  if (const int64_t rows = dense ? choose_rows(l.target, g.out_c, 1, row_blocks) : 0)  // 1: slices fill the device
+    return {l.module("conv_rows_grad_filter", storage, true), {workgroup, uint32_t(rows)}, row_blocks(rows),
             divide_round_up(g.out_c / 4, workgroup), 4, true};
   const uint32_t lanes = choose_lanes(l.target, g.out_c);
   return {l.channel_module("conv_gemm_grad_filter", storage, {g.in_c, g.out_c}, true), {workgroup, lanes, dense},
