@@ -33,7 +33,7 @@ void main() {
   uint group = linear_group();
   if (!kEveryGroup && group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
-  UNIT m[4], offset[4], factor[4];
+  UNIT m[kMostParts], offset[kMostParts], factor[kMostParts];
   [[unroll]] for (uint j = 0; j < kParts; ++j) {
     m[j] = mean[k.channel[j]];
     offset[j] = beta[k.channel[j]];

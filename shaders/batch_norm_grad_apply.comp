@@ -32,8 +32,8 @@ void main() {
   uint group = linear_group();
   if (!kEveryGroup && group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
-  Channel channel[4];
-  UNIT factor[4], mean_g[4], mean_product[4], xhat;
+  Channel channel[kMostParts];
+  UNIT factor[kMostParts], mean_g[kMostParts], mean_product[kMostParts], xhat;
   [[unroll]] for (uint j = 0; j < kParts; ++j) {
     channel[j] = load_channel(k.channel[j], p.eps);
     factor[j] = channel[j].gamma * channel[j].invstd;

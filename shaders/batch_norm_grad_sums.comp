@@ -25,8 +25,8 @@ void main() {
   uint group = linear_group();
   if (!kEveryGroup && group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
-  Channel channel[4];
-  UNIT sum[4], product[4], xhat;
+  Channel channel[kMostParts];
+  UNIT sum[kMostParts], product[kMostParts], xhat;
   [[unroll]] for (uint j = 0; j < kParts; ++j) {
     channel[j] = load_channel(k.channel[j], p.eps);
     sum[j] = product[j] = UNIT(0.0);

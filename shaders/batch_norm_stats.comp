@@ -26,7 +26,7 @@ void main() {
   uint group = linear_group();
   if (!kEveryGroup && group >= p.groups) return;
   Columns k = walk(group, p.parts, p.inverse_parts, p.row_units, p.inverse_row_units, p.span, p.whole, p.tail_units, p.chunk_steps);
-  UNIT shift[4], sum[4], squares[4];
+  UNIT shift[kMostParts], sum[kMostParts], squares[kMostParts];
   [[unroll]] for (uint j = 0; j < kParts; ++j) {
     shift[j] = LOADU(x, min(k.first * p.span + k.column[j], p.whole * p.span + p.tail_units - 1u));
     sum[j] = squares[j] = UNIT(0.0);

@@ -13,6 +13,7 @@ namespace vkfer::ops {
 namespace {
 
 constexpr int64_t kMostSummed = 1024;  // elements one lane adds up: bounds the rounding error
+constexpr int64_t kMostColumns = 96, kMostParts = 12;  // units that a workgroup takes at once, 1.5 KB of vec4; columns.glsl
 constexpr double kEps = 1e-5, kMomentum = 0.1;
 
 double eps_of(const Attrs& a) { return a.number("eps", kEps); }
@@ -28,8 +29,8 @@ struct Walk {
       : per_image(x.shape.rows() / x.shape[0]), c(x.shape.last()), unit(c % 4 ? 1 : 4), row_units(c / unit),
         span(std::lcm(row_units, int64_t(l.target.workgroup))), images(x.shape[0]) {
     const int64_t pieces = span / int64_t(l.target.workgroup);
-    for (int64_t k = 2; k <= 4; ++k)
-      if (pieces % k == 0 && k * int64_t(l.target.workgroup) <= 32) parts = k;
+    for (int64_t k = 2; k <= std::min(kMostParts, kMostColumns / int64_t(l.target.workgroup)); ++k)
+      if (pieces % k == 0) parts = k;
     groups_per_chunk = pieces / parts;
   }
   int64_t groups_per_chunk;

@@ -27,17 +27,18 @@
 #define SLOPE(f, v) activate_slope(f, v)
 #endif
 
-// Small workgroups take kParts neighbouring pieces of the span at once: a CPU reads memory fastest in runs of 512 bytes.
-layout(constant_id = 7) const uint kParts = 1;  // 1 to 4
+// Small workgroups take kParts neighbouring pieces of the span at once: a CPU reads memory fastest in long runs.
+layout(constant_id = 7) const uint kParts = 1;
+const uint kMostParts = 12;
 layout(constant_id = 8) const bool kEveryGroup = false;  // no workgroup past the last: CPU drivers run all under a mask once a kernel branches
 const uint kSteps = kParts == 1 ? 4 : kParts == 2 ? 2 : 1;  // unrolled: CPU drivers pay for every turn of a loop
 
 struct Columns {
-  uint column[4];     // this lane's places in the span
-  uint channel[4];    // their units of the row
-  bool tail[4];       // step `full` is this chunk's too, and holds an element there
-  uint chunk;         // which part of the steps
-  uint first, full;   // steps first .. full-1 are whole spans
+  uint column[kMostParts];   // this lane's places in the span
+  uint channel[kMostParts];  // their units of the row
+  bool tail[kMostParts];     // step `full` is this chunk's too, and holds an element there
+  uint chunk;            // which part of the steps
+  uint first, full;      // steps first .. full-1 are whole spans
 };
 
 // Needs divide.glsl. whole = units of the tensor / span, tail_units = the remainder; parts = span / (workgroup size * kParts).
