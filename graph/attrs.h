@@ -41,6 +41,7 @@ class Attrs {
   std::string text(const std::string& name, const std::string& fallback) const;
   std::vector<int64_t> integers(const std::string& name, std::vector<int64_t> fallback) const;
   std::vector<double> numbers(const std::string& name, std::vector<double> fallback) const;
+  const std::map<std::string, Attr>& entries() const { return map_; }
   std::string to_string() const;  // "pad=1,1,1,1 stride=2,2"
   friend bool operator==(const Attrs&, const Attrs&) = default;
 

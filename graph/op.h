@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,7 @@ struct Target {
   uint32_t max_groups = 65535;        // per dimension
   bool texel = false;                 // load through texel buffers where a module offers it
   bool scalar_loads = false;          // a load at one address for a whole workgroup costs next to nothing
+  std::map<std::string, Attrs> tuning;// by Problem::key(): other values of the above for that problem, see tuning.h
   std::string to_string() const;      // everything that changes a summation order; stored with checkpoints
 };
 
@@ -174,6 +176,8 @@ struct OpDef {
   void (*lower)(Lowering&) = nullptr;
   Cost (*cost)(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) = nullptr;  // null: bytes moved, one FLOP an element
   std::vector<Case> (*cases)() = nullptr;
+  // Choices that tuning measures beside the target's own (tuning.h); null: there is nothing to choose.
+  std::vector<Attrs> (*candidates)(const Target&) = nullptr;
   // Output i may be written over the storage of input j: {i, j}.
   std::vector<std::pair<int, int>> in_place = {};
   // Integers in, integers out: the shader must equal the reference bit for bit on small integers.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "graph/problem.h"
+#include "graph/tuning.h"
 #include "runtime/error.h"
 
 namespace vkfer {
@@ -45,6 +47,8 @@ class Planner {
  public:
   Planner(const Graph& g, const Target& target, const PlanOptions& options) : g_(g), options_(options) {
     plan_.target = target;
+    plan_.target.tuning.clear();  // what is used comes back
+    tuning_ = &target.tuning;
     plan_.guard_bytes = options.guard_bytes;
   }
 
@@ -63,7 +67,8 @@ class Planner {
       if (!live[n]) continue;
       const Node& node = g_.nodes()[n];
       if (!node.op->lower) fail("plan", "'{}': {} has no kernel", node.label, node.op->name);
-      Lowering lowering(g_, node, plan_.target);
+      const Target target = target_of(node);
+      Lowering lowering(g_, node, target);
       node.op->lower(lowering);
       lowering.result.cost = cost(node);
       plan_.cost.flops += lowering.result.cost.flops;
@@ -72,6 +77,14 @@ class Planner {
       planned.workspaces.resize(planned.lowered.workspaces.size());
       plan_.nodes.push_back(std::move(planned));
     }
+  }
+
+  Target target_of(const Node& node) {
+    if (tuning_->empty()) return plan_.target;
+    const auto tuned = tuning_->find(problem_of(g_, node).key());
+    if (tuned == tuning_->end()) return plan_.target;
+    plan_.target.tuning.insert(*tuned);
+    return apply_choice(plan_.target, tuned->second);
   }
 
   Cost cost(const Node& node) const {
@@ -210,6 +223,7 @@ class Planner {
 
   const Graph& g_;
   const PlanOptions& options_;
+  const std::map<std::string, Attrs>* tuning_ = nullptr;
   Plan plan_;
   std::vector<int> first_, last_, root_;   // by value id; -2: never
   std::map<int, bool> keep_;

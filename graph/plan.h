@@ -24,7 +24,7 @@ struct PlanOptions {
 };
 
 struct Plan {
-  Target target;
+  Target target;                  // its tuning: the choices that this plan uses
   std::vector<PlannedNode> nodes;
   std::vector<Placement> values;  // by value id
   std::vector<int> state_of;      // by value id: the value id of the state whose storage it shares, or -1

@@ -136,6 +136,9 @@ void train_reference(const Attrs& attrs, std::span<const HostTensor> in, std::sp
   }
 }
 
+// Parts of the sums, and rows that an invocation walks.
+std::vector<Attrs> candidates(const Target& t) { return joined({parallel_choices(t), vector_choices(t)}); }
+
 void train_lower(Lowering& l) {
   const Walk w(l, l.in_desc(0));
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
@@ -344,6 +347,7 @@ const OpDef batch_norm{
     .grad = train_gradient,
     .lower = train_lower,
     .cases = train_cases,
+    .candidates = candidates,
     .in_place = {{3, 3}, {4, 4}},
     .error = 2e-6,
     .half = true,
@@ -354,6 +358,7 @@ const OpDef batch_norm_grad{
     .shape = grad_shape<"batch_norm_grad">,
     .reference = grad_reference<false>,
     .lower = grad_lower<false>,
+    .candidates = candidates,
     .error = 2e-6,
     .half = true,
 };

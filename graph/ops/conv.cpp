@@ -136,6 +136,9 @@ Cost conv2d_cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<c
   return moved(in, out, conv_geometry("conv2d", attrs, in[0].shape, in[1].shape, "cost").flops());
 }
 
+// The engine; slices of a filter's gradient; tiles that an invocation of the depthwise kernels does.
+std::vector<Attrs> conv_candidates(const Target& t) { return joined({engine_choices(t), parallel_choices(t), vector_choices(t)}); }
+
 std::vector<Case> conv2d_cases() {
   auto conv = [](Shape x, Shape filter, Attrs attrs = {}) { return Case{{{x}, {filter}}, std::move(attrs)}; };
   return {
@@ -235,6 +238,7 @@ const OpDef conv2d{
     .lower = conv2d_lower,
     .cost = conv2d_cost,
     .cases = conv2d_cases,
+    .candidates = conv_candidates,
     .exact_on_integers = true,
     .error = 1e-6,
     .half = true,
@@ -246,6 +250,7 @@ const OpDef conv2d_grad_input{
     .reference = grad_input_reference,
     .lower = grad_input_lower,
     .cost = grad_input_cost,
+    .candidates = conv_candidates,
     .exact_on_integers = true,
     .error = 1e-6,
     .half = true,
@@ -257,6 +262,7 @@ const OpDef conv2d_grad_filter{
     .reference = grad_filter_reference,
     .lower = grad_filter_lower,
     .cost = grad_filter_cost,
+    .candidates = conv_candidates,
     .exact_on_integers = true,
     .error = 1e-6,
     .half = true,

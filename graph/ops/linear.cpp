@@ -67,6 +67,8 @@ Cost linear_cost(const Attrs&, std::span<const TensorDesc> in, std::span<const T
   return product_cost(in, out, double(in[0].elements()) * double(in[1].shape[1]));
 }
 
+std::vector<Attrs> product_candidates(const Target& t) { return joined({engine_choices(t), parallel_choices(t)}); }
+
 std::vector<Case> linear_cases() {
   return {
       {{{{1, 1}}, {{1, 1}}}},
@@ -175,6 +177,7 @@ const OpDef linear{
     .lower = linear_lower,
     .cost = linear_cost,
     .cases = linear_cases,
+    .candidates = product_candidates,
     .exact_on_integers = true,
     .error = 4e-6,  // thousands of terms, one after the other
     .half = true,
@@ -186,6 +189,7 @@ const OpDef linear_grad_input{
     .reference = grad_input_reference,
     .lower = grad_input_lower,
     .cost = grad_input_cost,
+    .candidates = product_candidates,
     .exact_on_integers = true,
     .error = 1e-6,
     .half = true,
@@ -197,6 +201,7 @@ const OpDef linear_grad_weight{
     .reference = grad_weight_reference,
     .lower = grad_weight_lower,
     .cost = grad_weight_cost,
+    .candidates = product_candidates,
     .exact_on_integers = true,
     .error = 1e-6,
     .half = true,

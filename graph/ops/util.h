@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "graph/op.h"
+#include "graph/tuning.h"
 #include "runtime/error.h"
 
 namespace vkfer::ops {
@@ -98,6 +99,13 @@ template <OpName kOp>
 std::vector<TensorDesc> same_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
   InputCheck(kOp.text, label, in).alike({"x"});
   return {in[0]};
+}
+
+// For OpDef::candidates.
+inline std::vector<Attrs> joined(std::initializer_list<std::vector<Attrs>> lists) {
+  std::vector<Attrs> all;
+  for (const auto& list : lists) all.insert(all.end(), list.begin(), list.end());
+  return all;
 }
 
 inline int64_t divide_round_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
