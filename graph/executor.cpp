@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <limits>
+#include <utility>
 
 #include "graph/op.h"
 #include "runtime/error.h"
@@ -154,6 +155,16 @@ Speed guessed_speed(DeviceType type) {
   }
 }
 
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + ptrdiff_t(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 constexpr double kSubmissionMilliseconds = 60;
 constexpr uint32_t kGuardWord = 0x5AFEC0DEu, kPoisonWord = 0x7FC00001u;  // the latter is a NaN
 
@@ -170,6 +181,8 @@ struct Executor::Impl {
   std::map<int, Region> state_regions;                // by value id
   std::unique_ptr<CommandStream> prologue, main;
   double time_scale = 1;                              // measured / guessed
+  double waited_milliseconds = 0;
+  bool warm = false;
   uint64_t prologue_version = 0;
   bool updates_states;
 
@@ -227,15 +240,24 @@ struct Executor::Impl {
     return stream;
   }
 
+  void replay(CommandStream& stream) {
+    if (!stream.dispatches()) return;
+    stream.submit();
+    const auto start = std::chrono::steady_clock::now();
+    stream.wait();
+    waited_milliseconds += milliseconds_since(start);
+  }
+
   void run_prologue() {
     if (prologue_version == states.version()) return;
-    if (prologue->dispatches()) prologue->submit(), prologue->wait();
+    replay(*prologue);
     prologue_version = states.version();
   }
 
   void run(CommandStream& stream) {
+    waited_milliseconds = 0;
     run_prologue();
-    if (stream.dispatches()) stream.submit(), stream.wait();
+    replay(stream);
     if (updates_states) {
       states.touch();
       // What the prologue read is never updated here, so its results stay valid.
@@ -245,6 +267,7 @@ struct Executor::Impl {
 
   // Moves submission boundaries, never a summation order: the dispatches stay the same.
   void adapt(double measured_ms) {
+    if (!std::exchange(warm, true)) return;  // drivers compile in the first run
     const double guessed = guessed_speed(device.info().type).milliseconds(plan.cost) * time_scale;
     if (main->submissions() < 1 || measured_ms / double(main->submissions()) < 2 * kSubmissionMilliseconds || guessed <= 0) return;
     time_scale *= measured_ms / guessed;
@@ -312,20 +335,27 @@ float Executor::read_scalar(Value v) {
 void Executor::run() {
   const auto start = std::chrono::steady_clock::now();
   impl_->run(*impl_->main);
-  impl_->adapt(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  impl_->adapt(milliseconds_since(start));
 }
 
-std::vector<NodeTiming> Executor::profile() {
+double Executor::waited_milliseconds() const { return impl_->waited_milliseconds; }
+RecordedWork Executor::recorded() const { return {impl_->main->dispatches(), impl_->main->barriers(), impl_->main->submissions()}; }
+
+std::vector<NodeTiming> Executor::profile(int runs) {
   const std::unique_ptr<CommandStream> timed = impl_->record(false, true);
-  impl_->run(*timed);
-  const std::vector<Timing> timings = timed->timings();
   std::vector<NodeTiming> result;
-  size_t i = 0;
   for (const PlannedNode& n : plan().nodes) {
-    if (n.prologue || i >= timings.size()) continue;
+    if (n.prologue) continue;
     const Node& node = graph().nodes()[size_t(n.node)];
-    result.push_back({node.label, std::string(node.op->name), timings[i++].milliseconds, n.lowered.cost});
+    result.push_back({n.node, node.label, std::string(node.op->name), 0, {}, n.lowered.cost});
   }
+  for (int run = 0; run < std::max(runs, 1); ++run) {
+    impl_->run(*timed);
+    const std::vector<Timing> timings = timed->timings();
+    if (timings.size() != result.size()) return {};
+    for (size_t i = 0; i < timings.size(); ++i) result[i].samples.push_back(timings[i].milliseconds);
+  }
+  for (NodeTiming& t : result) t.milliseconds = median(t.samples);
   return result;
 }
 

@@ -38,9 +38,16 @@ class States {
 };
 
 struct NodeTiming {
+  int node = -1;                  // index into the graph's nodes
   std::string label, op;
-  double milliseconds = 0;
+  double milliseconds = 0;        // the median of `samples`
+  std::vector<double> samples;    // of every profiled run
   Cost cost;
+};
+
+// What one replay is made of, the prologue not counted.
+struct RecordedWork {
+  size_t dispatches = 0, barriers = 0, submissions = 0;
 };
 
 class Executor {
@@ -58,7 +65,10 @@ class Executor {
   std::vector<float> read(Value);
   float read_scalar(Value);
   void run();                                  // blocks until the device is done
-  std::vector<NodeTiming> profile();           // runs once more with a timestamp after every node
+  // Runs `runs` times more with a timestamp after every node; empty where the device has no timestamps.
+  std::vector<NodeTiming> profile(int runs = 1);
+  double waited_milliseconds() const;          // how long the last run() waited for the device
+  RecordedWork recorded() const;
   const Graph& graph() const;
   const Plan& plan() const;
   // Tests: fill the arena with NaN and the guards with a pattern before run(); after it, the first value whose guard was hit, or "".

@@ -15,6 +15,12 @@ uint32_t number(const Attrs& choice, const char* name, uint32_t most) {
   return uint32_t(value);
 }
 
+bool flag(const Attrs& choice, const char* name) {
+  const int64_t value = choice.integer(name);
+  if (value != 0 && value != 1) fail("tuning", "{} is {}, expected 0 or 1", name, value);
+  return value != 0;
+}
+
 struct Field {
   const char* name;
   void (*set)(Target&, const Attrs& choice, const char* name);
@@ -29,6 +35,8 @@ constexpr Field kFields[] = {
      }},
     {"parallel_groups", [](Target& t, const Attrs& choice, const char* name) { t.parallel_groups = number(choice, name, 1 << 16); }},
     {"vectors_per_invocation", [](Target& t, const Attrs& choice, const char* name) { t.vectors_per_invocation = number(choice, name, 256); }},
+    {"texel", [](Target& t, const Attrs& choice, const char* name) { t.texel = flag(choice, name); }},
+    {"scalar_loads", [](Target& t, const Attrs& choice, const char* name) { t.scalar_loads = flag(choice, name); }},
 };
 
 std::vector<Attrs> around(const char* name, uint32_t value, std::initializer_list<double> factors) {
@@ -57,6 +65,7 @@ std::vector<Attrs> engine_choices(const Target& t) {
 }
 
 std::vector<Attrs> parallel_choices(const Target& t) { return around("parallel_groups", t.parallel_groups, {0.25, 0.5, 2, 4}); }
+std::vector<Attrs> load_choices(const Target& t) { return {{{"texel", !t.texel}}, {{"scalar_loads", !t.scalar_loads}}}; }
 std::vector<Attrs> vector_choices(const Target& t) { return around("vectors_per_invocation", t.vectors_per_invocation, {0.25, 0.5, 2}); }
 
 }  // namespace vkfer

@@ -12,6 +12,7 @@ Target apply_choice(const Target& target, const Attrs& choice);
 // ---- for OpDef::candidates: choices beside the target's own ----
 std::vector<Attrs> engine_choices(const Target&);      // every engine that the target allows
 std::vector<Attrs> parallel_choices(const Target&);    // fewer and more workgroups: slices and parts of reductions
+std::vector<Attrs> load_choices(const Target&);        // through texel buffers, or one address for a whole workgroup
 std::vector<Attrs> vector_choices(const Target&);      // less and more work for an invocation
 
 }  // namespace vkfer

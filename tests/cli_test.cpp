@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -82,7 +83,7 @@ TEST_CASE("tool: help and version", "[cli]") {
   const Ran help = place.run("--help");
   CHECK(help.status == 0);
   CHECK_THAT(help.out, contains("train") && contains("trace") && contains("Exit status"));
-  for (const char* verb : {"train", "eval", "infer", "models", "devices", "dump", "trace", "version"}) {
+  for (const char* verb : {"train", "eval", "infer", "models", "devices", "dump", "trace", "profile", "bench", "tune", "version"}) {
     const Ran ran = place.run(std::string(verb) + " --help");
     CHECK(ran.status == 0);
     CHECK_THAT(ran.out, contains("Examples:") && contains("vkfer " + std::string(verb)));
@@ -123,6 +124,17 @@ TEST_CASE("tool: wrong usage is refused with a remedy, and nothing is written", 
   expect_refused(place, "trace --model compact_resnet", "--input is missing");
   expect_refused(place, "dump nothing", "unknown model");
   expect_refused(place, "devices --device 99", "99");
+  expect_refused(place, "profile --model nothing", "unknown model");
+  expect_refused(place, "profile --training --inference", "exclude each other");
+  expect_refused(place, "profile --model compact_resnet --repeats 0", "--repeats");
+  expect_refused(place, "bench", "expected train, infer or ops");
+  expect_refused(place, "bench trian", "did you mean 'train'");
+  expect_refused(place, "bench train --optimizer sdg", "did you mean 'sgd'");
+  expect_refused(place, "bench ops --gemm 3x4", "MxNxK");
+  expect_refused(place, "bench ops --conv 1x2x3x4", "RxSxK");
+  expect_refused(place, "bench ops --op nothing", "'nothing'");
+  expect_refused(place, "tune --op relu", "'relu'");
+  expect_refused(place, "tune --training --inference", "exclude each other");
   CHECK(place.empty());
 }
 
@@ -295,4 +307,102 @@ TEST_CASE("tool: trace writes what another framework compares", "[cli]") {
   CHECK(Json::parse(ran.out).at("loss").size() == 2);
   CHECK(fs::file_size(place.path / "t.safetensors") > 1000);
   expect_refused(place, command + " --size 32", "--size");
+}
+
+TEST_CASE("tool: profile shows every node, and writes a trace", "[cli][bench]") {
+  Workplace place;
+  const Ran ran = place.run("profile --model compact_resnet --size 16 --batch 2 --warmup 1 --repeats 2 --nodes --trace t.json --json p.json");
+  INFO(ran.out << ran.err);
+  REQUIRE(ran.status == 0);
+  CHECK_THAT(ran.out, contains("conv2d_grad_filter") && contains("whole step") && contains("dispatches"));
+  const Json p = Json::parse(text_of(place.path / "p.json"));
+  for (const char* name : {"model", "size", "batch", "training", "device", "driver", "timestamps", "device_milliseconds", "milliseconds_per_step",
+                           "spread", "host_milliseconds_per_step", "dispatches", "barriers", "submissions", "ops", "nodes"})
+    CHECK(p.contains(name));
+  CHECK(p.at("training") == true);
+  if (p.at("timestamps") == false) return;
+  const Json trace = Json::parse(text_of(place.path / "t.json"));
+  const auto on_device = [](const Json& e) { return e.at("ph") == "X" && e.at("tid") == 1; };
+  CHECK(size_t(std::count_if(trace.at("traceEvents").begin(), trace.at("traceEvents").end(), on_device)) == p.at("nodes").size());
+  double share = 0;
+  size_t nodes = 0, dispatches = 0;
+  for (const Json& op : p.at("ops")) {
+    share += op.at("share").get<double>();
+    nodes += op.at("nodes").get<size_t>();
+    dispatches += op.at("dispatches").get<size_t>();
+    for (const char* name : {"milliseconds", "flops", "bytes", "gflops_per_second", "gigabytes_per_second", "kernels"}) CHECK(op.contains(name));
+  }
+  CHECK(share == Approx(1));
+  CHECK(nodes == p.at("nodes").size());
+  CHECK(dispatches == p.at("dispatches").get<size_t>());
+  expect_refused(place, "profile --inference --model compact_resnet --size 16 --warmup 1 --repeats 1 --trace no/such/folder/t.json", "no/such/folder");
+}
+
+TEST_CASE("tool: bench answers with its figures", "[cli][bench]") {
+  Workplace place;
+  for (const char* what : {"train", "infer"}) {
+    const Ran ran = place.run(fmt::format("bench {} --model compact_resnet --size 16 --batch 3 --warmup 1 --repeats 3 --json", what));
+    INFO(ran.out << ran.err);
+    REQUIRE(ran.status == 0);
+    const Json b = Json::parse(ran.out);
+    for (const char* name : {"bench", "model", "size", "channels", "batch", "images_per_second", "milliseconds_per_step", "spread",
+                             "host_milliseconds_per_step", "peak_bytes", "warmup", "dispatches", "submissions", "device", "driver"})
+      CHECK(b.contains(name));
+    CHECK(b.at("batch") == 3);
+    CHECK(b.at("images_per_second").get<double>() == Approx(3000 / b.at("milliseconds_per_step").get<double>()));
+    CHECK(b.at("peak_bytes").get<size_t>() > 10000);
+    const Json& s = b.at("spread");
+    CHECK(s.at("repeats") == 3);
+    CHECK((s.at("min") <= s.at("q1") && s.at("q1") <= b.at("milliseconds_per_step") && b.at("milliseconds_per_step") <= s.at("q3") &&
+           s.at("q3") <= s.at("max")));
+  }
+  const Ran ops = place.run("bench ops --model compact_resnet --size 16 --batch 2 --op linear --gemm 8x12x16 --warmup 1 --repeats 2 --json");
+  INFO(ops.out << ops.err);
+  REQUIRE(ops.status == 0);
+  const Json b = Json::parse(ops.out);
+  CHECK(b.at("limits").at("gflops_per_second").get<double>() > 0);
+  CHECK(b.at("limits").at("copy_gigabytes_per_second").get<double>() > 0);
+  CHECK(b.at("ops").size() >= 6);  // two linear layers at least, with their gradients
+  for (const Json& op : b.at("ops")) {
+    CHECK_THAT(op.at("op").get<std::string>(), contains("linear"));
+    for (const char* name : {"problem", "label", "count", "milliseconds", "spread", "timed_by", "flops", "bytes", "gflops_per_second", "share_of_limit"})
+      CHECK(op.contains(name));
+  }
+}
+
+TEST_CASE("tool: tune keeps what it found, and plans use it", "[cli][tuning]") {
+  Workplace place;
+  const std::string tuning = "VKFER_TUNING=1 VKFER_CACHE_DIR=cache";
+  const Ran ran = place.run("tune --model compact_resnet --size 16 --batch 4 --op conv2d --repeats 1 --json", tuning);
+  INFO(ran.out << ran.err);
+  REQUIRE(ran.status == 0);
+  const Json t = Json::parse(ran.out);
+  const fs::path file = place.path / t.at("file").get<std::string>();
+  REQUIRE(fs::exists(file));
+  CHECK(t.at("problems").size() > 6);
+  for (const Json& p : t.at("problems"))
+    for (const Json& c : p.at("candidates")) {
+      INFO(p.dump());
+      CHECK(c.at("rejected") == "");
+    }
+  const Json kept = Json::parse(text_of(file));
+  CHECK(kept.at("key").contains("uuid"));
+  CHECK(kept.at("entries").size() <= t.at("problems").size());
+
+  std::map<std::string, std::string> chosen;  // of problems whose defaults were not the fastest
+  for (const Json& p : t.at("problems"))
+    if (p.contains("chosen") && p.at("chosen") != "") chosen[p.at("problem")] = p.at("chosen");
+  const auto dump = [&](const std::string& before) {
+    return Json::parse(place.run("dump compact_resnet --size 16 --batch 4 --training --json", before).out);
+  };
+  const Json tuned = dump(tuning), untuned = dump("VKFER_TUNING=0 VKFER_CACHE_DIR=cache");
+  CHECK(untuned.at("tuned").empty());
+  for (const auto& [problem, choice] : tuned.at("tuned").items()) CHECK(chosen.at(problem) == choice);
+  CHECK((tuned.at("signature") == untuned.at("signature")) == tuned.at("tuned").empty());
+
+  std::ofstream(file, std::ios::app) << "x";
+  const Ran damaged = place.run("bench infer --model compact_resnet --size 16 --warmup 1 --repeats 1", tuning);
+  CHECK(damaged.status == 0);
+  CHECK_THAT(damaged.err, contains("is ignored: it is damaged"));
+  CHECK(dump(tuning).at("signature") == untuned.at("signature"));
 }

@@ -2,9 +2,11 @@
 #include "tools/train/training.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "graph/problem.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
 #include "tests/catch.h"
@@ -13,6 +15,7 @@
 #include "tools/train/atomic_file.h"
 #include "tools/train/history.h"
 #include "tools/train/saved_network.h"
+#include "tools/tune/tuning_file.h"
 
 using namespace vkfer;
 using vkfer::test::test_device;
@@ -143,6 +146,60 @@ TEST_CASE("training: interrupted anywhere, it ends with the same bits", "[train]
   RunFolder folder = RunFolder::create(scratch.path / "other");
   REQUIRE(run_for(data, other, folder, 1 << 30).finished);
   CHECK_FALSE(outcome(folder).model == expected.model);  // or the comparison above could not fail
+}
+
+namespace {
+
+struct Environment {
+  std::string name, before;
+  bool was_set;
+  Environment(const char* variable, const std::string& value) : name(variable), was_set(std::getenv(variable)) {
+    if (was_set) before = std::getenv(variable);
+    ::setenv(variable, value.c_str(), 1);
+  }
+  ~Environment() { was_set ? ::setenv(name.c_str(), before.c_str(), 1) : ::unsetenv(name.c_str()); }
+};
+
+// The obvious engine for every convolution of the network, written as `vkfer tune` would.
+void write_direct_tuning(const TrainSettings& s) {
+  NetworkSettings n;
+  n.model = &find_model(s.model);
+  n.size = s.size, n.batch = s.batch, n.preprocessing = n.model->preprocessing;
+  const StepGraph step = training_graph(n, find_optimizer(s.optimizer), s.optimizer_settings()), eval = evaluation_graph(n);
+  std::vector<TunedEntry> entries;
+  for (const Graph* g : {&step.graph, &eval.graph})
+    for (const CountedProblem& p : problems_of(*g))
+      if (p.problem.op->candidates && p.problem.op->name.starts_with("conv2d")) entries.push_back({p.problem.key(), {{"engine", "direct"}}, 1, 2});
+  const DeviceInfo& info = test_device().info();
+  write_tuning(tuning_path(info), info, target_for(info), entries);
+}
+
+}  // namespace
+
+TEST_CASE("training: a run uses the device's tuning, and goes on with it when it is gone", "[train][tuning]") {
+  if (target_for(test_device().info()).engine == Engine::direct) {
+    WARN("this device's profile is the direct engine: nothing to choose");
+    return;
+  }
+  const Dataset data = faces(35, 14);
+  const TrainSettings s = small_settings();
+  Scratch scratch;
+  const Environment cache("VKFER_CACHE_DIR", (scratch.path / "cache").string());
+  write_direct_tuning(s);
+  RunFolder plain = RunFolder::create(scratch.path / "plain"), whole = RunFolder::create(scratch.path / "whole"),
+            cut = RunFolder::create(scratch.path / "cut");
+  REQUIRE(run_for(data, s, plain, 1 << 30).finished);
+  {
+    const Environment on("VKFER_TUNING", "1");
+    REQUIRE(run_for(data, s, whole, 1 << 30).finished);
+    CHECK_FALSE(run_for(data, s, cut, 5).finished);
+  }
+  const auto checkpoint = cut.load([](const std::string&) {});
+  REQUIRE(checkpoint);
+  CHECK(checkpoint->arithmetic.target.tuning.size() > 6);
+  REQUIRE(run_for(data, s, cut, 1 << 30).finished);  // VKFER_TUNING=0 as in all tests: what the checkpoint says counts
+  CHECK(outcome(cut) == outcome(whole));
+  CHECK_FALSE(outcome(cut).model == outcome(plain).model);  // or the tuning changed nothing
 }
 
 TEST_CASE("training: evaluating the run's weights repeats its validation figures", "[train]") {

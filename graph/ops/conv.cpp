@@ -136,8 +136,8 @@ Cost conv2d_cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<c
   return moved(in, out, conv_geometry("conv2d", attrs, in[0].shape, in[1].shape, "cost").flops());
 }
 
-// The engine; slices of a filter's gradient; tiles that an invocation of the depthwise kernels does.
-std::vector<Attrs> conv_candidates(const Target& t) { return joined({engine_choices(t), parallel_choices(t), vector_choices(t)}); }
+// The engine; slices of a filter's gradient; tiles that an invocation of the depthwise kernels does; ways to load.
+std::vector<Attrs> conv_candidates(const Target& t) { return joined({engine_choices(t), parallel_choices(t), vector_choices(t), load_choices(t)}); }
 
 std::vector<Case> conv2d_cases() {
   auto conv = [](Shape x, Shape filter, Attrs attrs = {}) { return Case{{{x}, {filter}}, std::move(attrs)}; };

@@ -67,7 +67,7 @@ Cost linear_cost(const Attrs&, std::span<const TensorDesc> in, std::span<const T
   return product_cost(in, out, double(in[0].elements()) * double(in[1].shape[1]));
 }
 
-std::vector<Attrs> product_candidates(const Target& t) { return joined({engine_choices(t), parallel_choices(t)}); }
+std::vector<Attrs> product_candidates(const Target& t) { return joined({engine_choices(t), parallel_choices(t), load_choices(t)}); }
 
 std::vector<Case> linear_cases() {
   return {

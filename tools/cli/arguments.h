@@ -19,7 +19,12 @@ struct Arguments : TrainSettings {
   std::string run, resume, device, split = "val";
   std::string input, labels, loss = "ce", out;  // trace
   int classes = 7, steps = 10;                  // trace, dump
-  bool training = false;                        // dump
+  bool training = false, inference = false;     // dump, profile
+  bool nodes = false;                           // profile
+  std::string trace;                            // profile
+  int warmup = 3, repeats = 10;                 // profile, bench, tune
+  std::vector<std::string> gemm, conv;          // bench ops
+  std::string op;                               // bench ops, tune
   bool frozen_batch_norm = false;               // trace
   int top = 3;                                  // infer
   std::string json;                             // see Console

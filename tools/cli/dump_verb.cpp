@@ -2,6 +2,7 @@
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
 #include "tools/train/step_graph.h"
+#include "tools/tune/tuning_file.h"
 
 namespace vkfer {
 namespace {
@@ -10,11 +11,11 @@ namespace {
 Target dump_target(const Arguments& a) {
   if (a.given("--device")) {
     const std::vector<DeviceInfo> devices = list_devices();
-    return target_for(devices[choose_device(devices, a.device)]);
+    return tuned_target(devices[choose_device(devices, a.device)]);
   }
   try {
     const std::vector<DeviceInfo> devices = list_devices();
-    return target_for(devices[choose_device(devices, "")]);
+    return tuned_target(devices[choose_device(devices, "")]);
   } catch (const Error&) {
     return Target{};
   }
@@ -50,20 +51,8 @@ Json describe(const Graph& graph, const Plan& plan, const PlannedNode& n) {
           {"workspace_bytes", workspace_bytes(n)}, {"prologue", n.prologue}};
 }
 
-NetworkSettings network_of(const Arguments& a) {
-  NetworkSettings n;
-  n.model = &find_model(a.positional.empty() ? a.model : a.positional[0]);
-  n.size = a.given("--size") ? a.size : n.model->default_size;
-  n.channels = n.pixel_channels = a.channels;
-  n.classes = a.classes;
-  n.batch = a.given("--batch") ? a.batch : 1;
-  n.preprocessing = n.model->preprocessing;
-  n.freeze_backbone = a.freeze_backbone;
-  return n;
-}
-
 void run_dump(Arguments& a, Console& console) {
-  const NetworkSettings network = network_of(a);
+  const NetworkSettings network = network_of(a, a.positional.empty() ? a.model : a.positional[0], 1);
   const StepGraph s = a.training ? training_graph(network, find_optimizer(a.optimizer), a.optimizer_settings())
                                  : evaluation_graph(network);
   const Plan plan = make_plan(s.graph, dump_target(a));
@@ -81,10 +70,15 @@ void run_dump(Arguments& a, Console& console) {
                 plan.cost.flops / 1e6, bytes_text(plan.cost.bytes), bytes_text(double(plan.arena_bytes())),
                 bytes_text(double(plan.state_bytes)));
   console.print("target: {}", plan.target.to_string());
+  Json tuned = Json::object();
+  for (const auto& [problem, choice] : plan.target.tuning) {
+    console.print("tuned: {}: {}", problem, choice.to_string());
+    tuned[problem] = choice.to_string();
+  }
   console.print("signature: {}", plan.signature());
   console.answer({{"model", network.model->name}, {"size", network.size}, {"batch", network.batch}, {"training", a.training},
                   {"flops", plan.cost.flops}, {"bytes", plan.cost.bytes}, {"activation_bytes", plan.arena_bytes()},
-                  {"state_bytes", plan.state_bytes}, {"target", plan.target.to_string()}, {"signature", plan.signature()},
+                  {"state_bytes", plan.state_bytes}, {"target", plan.target.to_string()}, {"tuned", tuned}, {"signature", plan.signature()},
                   {"nodes", nodes}});
 }
 

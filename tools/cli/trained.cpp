@@ -2,6 +2,7 @@
 
 #include "runtime/error.h"
 #include "tools/train/training.h"
+#include "tools/tune/tuning_file.h"
 
 namespace vkfer {
 namespace {
@@ -47,11 +48,11 @@ Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
 }
 
 Target Trained::target_on(const Device& device) const {
-  if (!config.is_object()) return target_for(device.info());
+  if (!config.is_object()) return tuned_target(device.info());
   try {
     const Json& then = config.at("device");
     const bool same = then.at("name") == device.info().name && then.at("driver") == driver_text(device.info());
-    return same ? target_from_json(config.at("plan").at("target")) : target_for(device.info());
+    return same ? target_from_json(config.at("plan").at("target")) : tuned_target(device.info());
   } catch (const nlohmann::json::exception& e) {
     fail("run", "{}: {}", (run / "config.json").string(), e.what());
   }

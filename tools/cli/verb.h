@@ -7,6 +7,7 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/console.h"
 #include "tools/data/dataset.h"
+#include "tools/train/step_graph.h"
 
 namespace vkfer {
 
@@ -25,9 +26,13 @@ const std::vector<const Verb*>& verbs();          // verbs.cpp: in the order of 
 
 // Opens the device that --device names and tells when it is a CPU driver.
 Device open_device(const Arguments&, Console&);
+// What lowering is asked to do on it: its profile, with what `vkfer tune` has found.
+Target device_target(const Device&, Console&);
 // With the validation layers on (VKFER_VALIDATION=1 or sync): fails when they complained.
 void check_validation(const Device&, Console&);
 Json device_json(const DeviceInfo&);
+// The untrained network that --model (or a word in its place), --size, --channels and --num-classes describe.
+NetworkSettings network_of(const Arguments&, const std::string& model, int default_batch);
 // The data set with the splits that the settings say; tells of its warnings.
 Dataset open_data(const TrainSettings&, Console&);
 

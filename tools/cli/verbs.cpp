@@ -1,14 +1,16 @@
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
 #include "tools/train/training.h"
+#include "tools/tune/tuning_file.h"
 
 namespace vkfer {
 
-extern const Verb train_verb, eval_verb, infer_verb, models_verb, devices_verb, dump_verb, trace_verb, version_verb;
+extern const Verb train_verb, eval_verb, infer_verb, models_verb, devices_verb, dump_verb, trace_verb, profile_verb, bench_verb, tune_verb,
+    version_verb;
 
 const std::vector<const Verb*>& verbs() {
-  static const std::vector<const Verb*> all{&train_verb,   &eval_verb, &infer_verb, &models_verb,
-                                            &devices_verb, &dump_verb, &trace_verb, &version_verb};
+  static const std::vector<const Verb*> all{&train_verb, &eval_verb,  &infer_verb,   &models_verb, &devices_verb,
+                                            &dump_verb,  &trace_verb, &profile_verb, &bench_verb,  &tune_verb, &version_verb};
   return all;
 }
 
@@ -17,6 +19,10 @@ Device open_device(const Arguments& a, Console& console) {
   const std::string notice = driver_notice(device.info());
   if (!notice.empty()) console.notice(notice);
   return device;
+}
+
+Target device_target(const Device& device, Console& console) {
+  return tuned_target(device.info(), [&](const std::string& text) { console.notice(text); });
 }
 
 void check_validation(const Device& device, Console& console) {
@@ -28,6 +34,18 @@ void check_validation(const Device& device, Console& console) {
 Json device_json(const DeviceInfo& info) {
   return {{"name", info.name}, {"type", to_string(info.type)}, {"driver", driver_text(info)},
           {"api", info.api_version}, {"uuid", info.uuid}};
+}
+
+NetworkSettings network_of(const Arguments& a, const std::string& model, int default_batch) {
+  NetworkSettings n;
+  n.model = &find_model(model);
+  n.size = a.given("--size") ? a.size : n.model->default_size;
+  n.channels = n.pixel_channels = a.channels;
+  n.classes = a.classes;
+  n.batch = a.given("--batch") ? a.batch : default_batch;
+  n.preprocessing = n.model->preprocessing;
+  n.freeze_backbone = a.freeze_backbone;
+  return n;
 }
 
 Dataset open_data(const TrainSettings& s, Console& console) {

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "graph/tuning.h"
 #include "runtime/error.h"
 
 namespace vkfer {
@@ -63,12 +64,27 @@ Checkpoint from_header(const Json& j) {
 
 }  // namespace
 
+Json choice_json(const Attrs& choice) {
+  Json j = Json::object();
+  for (const auto& [name, value] : choice.entries()) std::visit([&, &name = name](const auto& v) { j[name] = v; }, value.variant());
+  return j;
+}
+
+Attrs choice_from_json(const Json& j) {
+  Attrs choice;
+  for (const auto& [name, value] : j.items())
+    value.is_string() ? choice.set(name, value.get<std::string>()) : choice.set(name, value.get<int64_t>());
+  return choice;
+}
+
 Json target_json(const Target& t) {
+  Json tuning = Json::object();
+  for (const auto& [problem, choice] : t.tuning) tuning[problem] = choice_json(choice);
   return {{"engine", engine_name(t.engine)}, {"subgroup_size", t.subgroup_size}, {"max_invocations", t.max_invocations},
           {"workgroup", t.workgroup}, {"vectors_per_invocation", t.vectors_per_invocation},
           {"parallel_groups", t.parallel_groups}, {"shared_memory_bytes", t.shared_memory_bytes},
           {"max_storage_range", t.max_storage_range}, {"storage_alignment", t.storage_alignment},
-          {"max_groups", t.max_groups}, {"texel", t.texel}, {"scalar_loads", t.scalar_loads}};
+          {"max_groups", t.max_groups}, {"texel", t.texel}, {"scalar_loads", t.scalar_loads}, {"tuning", tuning}};
 }
 
 Target target_from_json(const Json& j) {
@@ -85,6 +101,11 @@ Target target_from_json(const Json& j) {
   j.at("max_groups").get_to(t.max_groups);
   j.at("texel").get_to(t.texel);
   t.scalar_loads = j.value("scalar_loads", false);  // checkpoints from before it was known
+  if (j.contains("tuning"))  // versions before tuning wrote none
+    for (const auto& [problem, choice] : j.at("tuning").items()) {
+      t.tuning[problem] = choice_from_json(choice);
+      apply_choice(t, t.tuning[problem]);  // fails for what no version of ours writes
+    }
   return t;
 }
 

@@ -42,6 +42,8 @@ struct Checkpoint {
   int64_t order(int64_t steps_per_epoch) const { return epoch * steps_per_epoch + step; }
 };
 
+Json choice_json(const Attrs&);         // of tuning: names with numbers or words
+Attrs choice_from_json(const Json&);
 Json target_json(const Target&);
 Target target_from_json(const Json&);
 

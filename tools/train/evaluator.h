@@ -19,6 +19,7 @@ class Evaluator {
 
   const Graph& graph() const { return executor_->graph(); }
   const Plan& plan() const { return executor_->plan(); }
+  Executor& executor() { return *executor_; }  // for profiles
 
   // All of `cache`, in its order. label_map[label of the data] is the network's class; empty: the same.
   // `progress(done)` counts images and answers whether to go on; std::nullopt when it said no.

@@ -8,6 +8,8 @@
 #include "runtime/error.h"
 #include "tools/train/resize.h"
 #include "tools/train/saved_network.h"
+#include "tools/train/training_step.h"
+#include "tools/tune/tuning_file.h"
 
 namespace vkfer {
 namespace {
@@ -64,8 +66,10 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   network_ = network_of(settings_, dataset);
   const std::string driver = driver_text(device.info());
   const bool same_device = from && from->arithmetic.device == device.info().name && from->arithmetic.driver == driver;
-  build(same_device ? from->arithmetic.target : target_for(device.info()));
-  const Arithmetic now{executor_->plan().target, executor_->plan().signature(), evaluator_->plan().signature(),
+  build(same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say));
+  Target target = executor_->plan().target;
+  target.tuning.insert(evaluator_->plan().target.tuning.begin(), evaluator_->plan().target.tuning.end());
+  const Arithmetic now{target, executor_->plan().signature(), evaluator_->plan().signature(),
                        device.info().name, driver};
   decode();
   if (from) {
@@ -145,7 +149,7 @@ Json Training::config() const {
                     {"official_split", dataset_.official_split()}, {"fingerprint", fingerprint(dataset_)}}},
           {"device", {{"name", info.name}, {"type", to_string(info.type)}, {"driver", driver_text(info)},
                       {"api", info.api_version}, {"uuid", info.uuid}}},
-          {"plan", {{"target", target_json(plan.target)}, {"training", plan.signature()},
+          {"plan", {{"target", target_json(at_.arithmetic.target)}, {"training", plan.signature()},
                     {"evaluation", evaluator_->plan().signature()}, {"steps_per_epoch", steps_per_epoch_},
                     {"activation_bytes", plan.arena_bytes()}, {"state_bytes", plan.state_bytes},
                     {"flops_per_step", plan.cost.flops}}}};
@@ -193,17 +197,8 @@ void Training::train_step(const std::vector<int64_t>& positions, const std::vect
                                         settings_.flip ? 0.5f : 0.0f);
     augment.insert(augment.end(), {a.flip, a.dy, a.dx, 0});
   }
-  executor_->write(step_.pixels, pixels);
-  executor_->write(step_.augment, augment);
-  executor_->write(step_.labels, labels);
-  executor_->write(step_.hyper, std::span<const float>(optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1)));
-  if (step_.step) {
-    const auto low = [](uint64_t v) { return int32_t(uint32_t(v)); };
-    const std::array<int32_t, 4> words{low(settings_.seed), low(settings_.seed >> 32), low(uint64_t(index)), low(uint64_t(index) >> 32)};
-    executor_->write(step_.step, std::span<const int32_t>(words));
-  }
-  executor_->run();
-  const double loss = executor_->read_scalar(step_.loss);
+  const Hyper hyper = optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1);
+  const double loss = run_training_step(*executor_, step_, {pixels, augment, labels, hyper, settings_.seed, index});
   if (!std::isfinite(loss)) fail_not_finite(loss, lr, positions);
   ++at_.step;
   if (hooks_.step) hooks_.step({at_.epoch + 1, settings_.epochs, at_.step, steps_per_epoch_, settings_.batch, loss, lr});
