@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "graph/op.h"
@@ -24,16 +25,62 @@ Region States::region(const std::string& name, const TensorDesc& desc) {
       fail("states", "'{}' is kept as {}, but this graph uses it as {}", name, it->second.desc.to_string(), desc.to_string());
     return it->second.region;
   }
-  const size_t bytes = desc.bytes();
+  create(name, desc, allocate(desc.bytes()));
+  return entries_[name].region;
+}
+
+void States::create(const std::string& name, const TensorDesc& desc, Region region) {
+  entries_[name] = {desc, region};
+  write_bytes(name, std::vector<std::byte>(desc.bytes()));
+}
+
+Region States::allocate(size_t bytes) {
+  if (bytes > kStateBlockBytes / 4) {  // a block of its own, before the one that is being filled
+    blocks_.insert(blocks_.begin(), std::make_unique<Buffer>(device_.buffer(bytes, Usage::device, "states")));
+    if (blocks_.size() == 1) block_used_ = bytes;
+    return {blocks_.front().get(), 0, bytes};
+  }
   if (blocks_.empty() || block_used_ + bytes > blocks_.back()->bytes()) {
-    blocks_.push_back(std::make_unique<Buffer>(device_.buffer(std::max(bytes, kStateBlockBytes), Usage::device, "states")));
+    blocks_.push_back(std::make_unique<Buffer>(device_.buffer(kStateBlockBytes, Usage::device, "states")));
     block_used_ = 0;
   }
   const Region region{blocks_.back().get(), block_used_, bytes};
   block_used_ = round_up(block_used_ + bytes, std::max<size_t>(device_.info().storage_alignment, 64));
-  entries_[name] = {desc, region};
-  write_bytes(name, std::vector<std::byte>(bytes));
   return region;
+}
+
+bool States::lies_so(std::span<const Placed> tensors) const {
+  const auto begin = [&](const Placed& t) -> std::pair<const Buffer*, ptrdiff_t> {
+    const auto it = entries_.find(t.name);
+    if (it == entries_.end()) return {nullptr, 0};
+    return {it->second.region.buffer, ptrdiff_t(it->second.region.offset) - ptrdiff_t(t.offset)};
+  };
+  const auto first = begin(tensors[0]);
+  return first.first && std::all_of(tensors.begin(), tensors.end(), [&](const Placed& t) { return begin(t) == first; });
+}
+
+void States::arrange(std::span<const Placed> tensors, size_t bytes) {
+  for (const Placed& t : tensors)
+    if (has(t.name)) region(t.name, t.desc);  // fails for another shape
+  if (lies_so(tensors)) return;
+  const Region whole = allocate(bytes);
+  bool moved = false;
+  for (const Placed& t : tensors) {
+    const Region place{whole.buffer, whole.offset + t.offset, t.desc.bytes()};
+    if (!has(t.name)) {
+      create(t.name, t.desc, place);
+      continue;
+    }
+    const std::vector<std::byte> contents = read_bytes(t.name);
+    entries_[t.name].region = place;
+    write_bytes(t.name, contents);
+    moved = true;
+  }
+  if (!moved) return;
+  ++layout_;
+  std::set<const Buffer*> used{blocks_.back().get()};
+  for (const auto& [name, entry] : entries_) used.insert(entry.region.buffer);
+  std::erase_if(blocks_, [&](const auto& block) { return !used.count(block.get()); });
 }
 
 const TensorDesc& States::desc(const std::string& name) const {
@@ -179,6 +226,9 @@ struct Executor::Impl {
   States& states;
   std::vector<Buffer> blocks;
   std::map<int, Region> state_regions;                // by value id
+  uint64_t states_layout = 0;                         // that state_regions is true of
+  Buffer table_memory;
+  std::vector<std::vector<Region>> tables;            // by planned node
   std::unique_ptr<CommandStream> prologue, main;
   double time_scale = 1;                              // measured / guessed
   double waited_milliseconds = 0;
@@ -189,11 +239,44 @@ struct Executor::Impl {
   Impl(Device& d, Graph g, Plan p, States& s) : device(d), graph(std::move(g)), plan(std::move(p)), states(s) {
     if (plan.values.size() != graph.values().size()) fail("executor", "the plan was made for another graph");
     for (size_t bytes : plan.block_bytes) blocks.push_back(device.buffer(std::max<size_t>(bytes, 16), Usage::device, "activations"));
+    write_tables();
+    updates_states = !graph.updates().empty();
+    refresh();
+  }
+
+  // Finds the states, and records the commands that name their places: again when another graph has moved them.
+  void refresh() {
+    if (states_layout == states.layout()) return;
+    for (const StatePack& pack : plan.state_packs) {
+      std::vector<States::Placed> tensors;
+      for (size_t i = 0; i < pack.values.size(); ++i) {
+        const ValueInfo& info = graph.values()[size_t(pack.values[i])];
+        tensors.push_back({info.name, info.desc, pack.layout.offsets[i]});
+      }
+      states.arrange(tensors, pack.layout.bytes);
+    }
     for (size_t v = 0; v < graph.values().size(); ++v)
       if (graph.values()[v].role == Role::state) state_regions[int(v)] = states.region(graph.values()[v].name, graph.values()[v].desc);
-    updates_states = !graph.updates().empty();
+    states_layout = states.layout();
     prologue = record(true, false);
     main = record(false, false);
+  }
+
+  void write_tables() {
+    const size_t alignment = std::max<size_t>(device.info().storage_alignment, 16);
+    size_t bytes = 0;
+    for (const PlannedNode& n : plan.nodes)
+      for (const auto& table : n.lowered.tables) bytes += round_up(table.size(), alignment);
+    if (bytes) table_memory = device.buffer(bytes, Usage::device, "tables");
+    bytes = 0;
+    for (const PlannedNode& n : plan.nodes) {
+      tables.emplace_back();
+      for (const auto& table : n.lowered.tables) {
+        tables.back().push_back({&table_memory, bytes, table.size()});
+        device.upload(tables.back().back(), table);
+        bytes += round_up(table.size(), alignment);
+      }
+    }
   }
 
   Region place(const Placement& p) { return {&blocks[size_t(p.block)], p.offset, p.bytes}; }
@@ -206,11 +289,18 @@ struct Executor::Impl {
     return place(p);
   }
 
+  Region current(Value v) {  // for the host, between runs
+    refresh();
+    return region(v);
+  }
+
   bool is_guarded(const Binding& b) const {
-    return b.kind == Binding::Kind::workspace || (graph.info(Value{b.id}).role != Role::state && plan.state_of[size_t(b.id)] < 0);
+    if (b.kind != Binding::Kind::value) return b.kind == Binding::Kind::workspace;
+    return graph.info(Value{b.id}).role != Role::state && plan.state_of[size_t(b.id)] < 0;
   }
 
   Region region(const PlannedNode& n, const Binding& b) {
+    if (b.kind == Binding::Kind::table) return tables[size_t(&n - plan.nodes.data())][size_t(b.id)];
     Region r = b.kind == Binding::Kind::value ? region(Value{b.id}) : place(n.workspaces[size_t(b.id)]);
     const size_t whole = r.bytes;
     r.offset += b.offset;
@@ -285,17 +375,17 @@ const Plan& Executor::plan() const { return impl_->plan; }
 void Executor::write(Value v, std::span<const float> values) {
   const TensorDesc& d = graph().desc(v);
   check_access(graph().info(v).name, d, values.size(), is_float(d.dtype));
-  impl_->device.upload(impl_->region(v), to_stored(values, d));
+  impl_->device.upload(impl_->current(v), to_stored(values, d));
 }
 
 void Executor::write(Value v, std::span<const int32_t> values) {
   check_access(graph().info(v).name, graph().desc(v), values.size(), graph().desc(v).dtype == DType::i32);
-  impl_->device.upload(impl_->region(v), std::as_bytes(values));
+  impl_->device.upload(impl_->current(v), std::as_bytes(values));
 }
 
 void Executor::write(Value v, std::span<const uint8_t> values) {
   check_access(graph().info(v).name, graph().desc(v), values.size(), graph().desc(v).dtype == DType::u8);
-  Region r = impl_->region(v);
+  Region r = impl_->current(v);
   r.bytes = values.size();
   impl_->device.upload(r, std::as_bytes(values));
 }
@@ -304,18 +394,18 @@ void Executor::read(Value v, std::span<float> values) {
   const TensorDesc& d = graph().desc(v);
   check_access(graph().info(v).name, d, values.size(), is_float(d.dtype));
   std::vector<std::byte> bytes(d.bytes());
-  impl_->device.download(impl_->region(v), bytes);
+  impl_->device.download(impl_->current(v), bytes);
   from_stored(bytes, d, values);
 }
 
 void Executor::read(Value v, std::span<int32_t> values) {
   check_access(graph().info(v).name, graph().desc(v), values.size(), graph().desc(v).dtype == DType::i32);
-  impl_->device.download(impl_->region(v), std::as_writable_bytes(values));
+  impl_->device.download(impl_->current(v), std::as_writable_bytes(values));
 }
 
 void Executor::read(Value v, std::span<uint8_t> values) {
   check_access(graph().info(v).name, graph().desc(v), values.size(), graph().desc(v).dtype == DType::u8);
-  Region r = impl_->region(v);
+  Region r = impl_->current(v);
   r.bytes = values.size();
   impl_->device.download(r, std::as_writable_bytes(values));
 }
@@ -333,6 +423,7 @@ float Executor::read_scalar(Value v) {
 }
 
 void Executor::run() {
+  impl_->refresh();
   const auto start = std::chrono::steady_clock::now();
   impl_->run(*impl_->main);
   impl_->adapt(milliseconds_since(start));
@@ -342,6 +433,7 @@ double Executor::waited_milliseconds() const { return impl_->waited_milliseconds
 RecordedWork Executor::recorded() const { return {impl_->main->dispatches(), impl_->main->barriers(), impl_->main->submissions()}; }
 
 std::vector<NodeTiming> Executor::profile(int runs) {
+  impl_->refresh();
   const std::unique_ptr<CommandStream> timed = impl_->record(false, true);
   std::vector<NodeTiming> result;
   for (const PlannedNode& n : plan().nodes) {

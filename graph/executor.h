@@ -18,6 +18,11 @@ class States {
   explicit States(Device& device) : device_(device) {}
   bool has(const std::string& name) const { return entries_.count(name) != 0; }
   Region region(const std::string& name, const TensorDesc&);   // created (zeros) on first use; another shape fails
+  // Brings tensors into one piece of memory, each at its offset, and creates (zeros) those that are new. Tensors that lay
+  // elsewhere move: layout() changes, and who holds Regions has to ask for them again.
+  struct Placed { std::string name; TensorDesc desc; size_t offset; };
+  void arrange(std::span<const Placed>, size_t bytes);
+  uint64_t layout() const { return layout_; }
   const TensorDesc& desc(const std::string& name) const;
   std::vector<std::string> names() const;                      // sorted
   void write(const std::string& name, std::span<const float>); // device layout, converted to the stored type
@@ -30,11 +35,14 @@ class States {
 
  private:
   struct Entry { TensorDesc desc; Region region; };
+  Region allocate(size_t bytes);
+  void create(const std::string& name, const TensorDesc&, Region);
+  bool lies_so(std::span<const Placed>) const;
   Device& device_;
   std::map<std::string, Entry> entries_;
   std::vector<std::unique_ptr<Buffer>> blocks_;
-  size_t block_used_ = 0;
-  uint64_t version_ = 1;
+  size_t block_used_ = 0;                                      // of the last block
+  uint64_t version_ = 1, layout_ = 1;
 };
 
 struct NodeTiming {

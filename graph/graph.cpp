@@ -85,7 +85,7 @@ void Graph::update(Value state, Value value) {
     fail("graph", "update of '{}' by '{}': got {}, expected a computed {}", s.name, v.name, v.desc.to_string(), s.desc.to_string());
   const Node& node = nodes_[size_t(v.producer)];
   bool allowed = false;
-  for (auto [out, in] : node.op->in_place) allowed |= out == v.producer_output && node.in[size_t(in)] == state;
+  for (auto [out, in] : in_place_of(node)) allowed |= out == v.producer_output && node.in[size_t(in)] == state;
   if (!allowed) fail("graph", "'{}' cannot write over the state '{}': {} does not declare it in place", node.label, s.name, node.op->name);
   updates_.push_back({state, value});
 }

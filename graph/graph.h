@@ -35,7 +35,7 @@ enum class Layout : uint8_t { plain, filter, linear, linear_flatten };
 struct StateInfo {
   Layout layout = Layout::plain;
   bool trainable = false;          // a parameter the optimizer may change
-  // zeros | ones | kaiming_normal_fan_out | kaiming_uniform_fan_in | conv_uniform | bias_uniform:<fan_in> | normal:<std> | glorot_uniform | he_uniform
+  // zeros | ones | constant:<value> | kaiming_normal_fan_out | kaiming_uniform_fan_in | conv_uniform | bias_uniform:<fan_in> | normal:<std> | glorot_uniform | he_uniform
   std::string init = "zeros";
   Shape flatten_from;              // linear_flatten: the [h,w,c] that was flattened
 };

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <numeric>
 
 #include "graph/op.h"
@@ -32,6 +33,48 @@ Binding Lowering::workspace(size_t bytes) {
   bytes = (bytes + 3) / 4 * 4;
   result.workspaces.push_back(bytes);
   return {Binding::Kind::workspace, int(result.workspaces.size()) - 1, 0, bytes};
+}
+
+Binding Lowering::table(std::span<const std::byte> contents) {
+  result.tables.emplace_back(contents.begin(), contents.end());
+  return {Binding::Kind::table, int(result.tables.size()) - 1, 0, contents.size()};
+}
+
+PackLayout pack_layout(std::span<const TensorDesc> tensors, const Target& target, size_t guard_bytes) {
+  const size_t alignment = std::max<size_t>(target.storage_alignment, 16);
+  PackLayout layout;
+  for (const TensorDesc& t : tensors) {
+    layout.offsets.push_back(layout.bytes);
+    layout.bytes += (t.bytes() + guard_bytes + alignment - 1) / alignment * alignment;
+  }
+  return layout;
+}
+
+namespace {
+int tensors_of(const Node& node) { return int(node.attrs.integer("tensors", 1)); }
+}  // namespace
+
+int Lowering::tensors() const { return tensors_of(node_); }
+
+PackLayout Lowering::packed() const {
+  std::vector<TensorDesc> tensors;
+  for (int i = 0; i < this->tensors(); ++i) tensors.push_back(in_desc(i));
+  return pack_layout(tensors, target, guard_bytes_);
+}
+
+bool Lowering::updates(int i, int j) const {
+  const auto& all = graph_.updates();
+  return std::any_of(all.begin(), all.end(), [&](const Update& u) { return u.state == node_.in[size_t(j)] && u.value == node_.out[size_t(i)]; });
+}
+
+std::vector<std::pair<int, int>> in_place_of(const Node& node) {
+  const int n = tensors_of(node);
+  const auto first = [n](int kind, int packed) { return kind < packed ? kind * n : packed * n + kind - packed; };
+  std::vector<std::pair<int, int>> pairs;
+  for (auto [out, in] : node.op->in_place)
+    for (int i = 0; i < (out < node.op->packed_outputs ? n : 1); ++i)
+      pairs.push_back({first(out, node.op->packed_outputs) + i, first(in, node.op->packed_inputs) + i});
+  return pairs;
 }
 
 Binding Lowering::sliced(Binding b, const TensorDesc& desc, Slice s) const {

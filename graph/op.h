@@ -41,8 +41,8 @@ struct Target {
 // ---- launches as data ---------------------------------------------------------------------------------------------
 
 struct Binding {
-  enum class Kind : uint8_t { value, workspace } kind = Kind::value;
-  int id = -1;                        // value id, or index of the node's workspace
+  enum class Kind : uint8_t { value, workspace, table } kind = Kind::value;
+  int id = -1;                        // value id, or index of the node's workspace or table
   size_t offset = 0, bytes = 0;       // bytes 0: to the end
 };
 
@@ -61,6 +61,7 @@ struct Cost {
 struct Lowered {
   std::vector<Dispatch> dispatches;   // in order; hazards between them are found by the executor
   std::vector<size_t> workspaces;     // bytes; contents undefined at the node's start
+  std::vector<std::vector<std::byte>> tables;  // what the kernels look up: written once, before the first run
   Cost cost;
 };
 
@@ -68,9 +69,17 @@ struct Slice {
   int64_t first = 0, count = 0;
 };
 
+// Tensors one behind the other in one piece of storage, each where a range may be bound.
+struct PackLayout {
+  std::vector<size_t> offsets;        // bytes, by tensor
+  size_t bytes = 0;
+};
+PackLayout pack_layout(std::span<const TensorDesc>, const Target&, size_t guard_bytes = 0);
+
 class Lowering {
  public:
-  Lowering(const Graph& graph, const Node& node, const Target& target) : graph_(graph), node_(node), target(target) {}
+  Lowering(const Graph& graph, const Node& node, const Target& target, size_t guard_bytes = 0)
+      : graph_(graph), node_(node), guard_bytes_(guard_bytes), target(target) {}
 
   const Attrs& attrs() const { return node_.attrs; }
   const TensorDesc& in_desc(int i) const { return graph_.desc(node_.in[size_t(i)]); }
@@ -85,6 +94,14 @@ class Lowering {
   Binding in(int i, Slice s) const { return sliced(in(i), in_desc(i), s); }
   Binding out(int i, Slice s) const { return sliced(out(i), out_desc(i), s); }
   Binding workspace(size_t bytes);    // scratch for this node only
+  Binding table(std::span<const std::byte> contents);
+  // Of ops with packed tensors (OpDef::packed_inputs): how many a kind has, how they lie, and bytes of a kind's storage.
+  int tensors() const;
+  PackLayout packed() const;
+  Binding in_pack(int kind, size_t offset, size_t bytes) const { return {Binding::Kind::value, node_.in[size_t(kind * tensors())].id, offset, bytes}; }
+  Binding out_pack(int kind, size_t offset, size_t bytes) const { return {Binding::Kind::value, node_.out[size_t(kind * tensors())].id, offset, bytes}; }
+  // Output i is what a state, input j, becomes: both are one storage.
+  bool updates(int i, int j) const;
 
   // Cuts dimension 0 into the fewest slices whose every listed tensor stays within max_storage_range, each start on the
   // storage alignment. Usually one slice. Fails, naming the node, when a single row is too big.
@@ -112,6 +129,7 @@ class Lowering {
   Binding sliced(Binding, const TensorDesc&, Slice) const;
   const Graph& graph_;
   const Node& node_;
+  const size_t guard_bytes_;
 
  public:
   const Target& target;
@@ -178,15 +196,22 @@ struct OpDef {
   std::vector<Case> (*cases)() = nullptr;
   // Choices that tuning measures beside the target's own (tuning.h); null: there is nothing to choose.
   std::vector<Attrs> (*candidates)(const Target&) = nullptr;
-  // Output i may be written over the storage of input j: {i, j}.
+  // Output i may be written over the storage of input j: {i, j}. See in_place_of.
   std::vector<std::pair<int, int>> in_place = {};
+  // Ops over many tensors at once: the first so many kinds of inputs and of outputs are not one value but attr `tensors` (1)
+  // values in a row. The plan lays the values of a kind out as one pack, so that one launch reaches them all.
+  int packed_inputs = 0, packed_outputs = 0;
   // Integers in, integers out: the shader must equal the reference bit for bit on small integers.
   bool exact_on_integers = false;
-  // On reals: ||shader - reference|| <= error * ||reference|| in the 2-norm, per output, f32 storage.
+  // On reals: ||shader - reference|| <= error * ||reference|| in the 2-norm, per output, f32 storage. 0: equal, always.
   double error = 1e-5;
   // f16 storage is supported and tested (with max(error, 2e-3)).
   bool half = false;
 };
+
+// Which outputs of a node may be written over which inputs: OpDef::in_place, where pairs of kinds of packed tensors stand for
+// the pairs of their tensors.
+std::vector<std::pair<int, int>> in_place_of(const Node&);
 
 const OpDef* find_op(std::string_view name);
 std::span<const OpDef* const> all_ops();   // graph/ops/ops.cpp: the explicit list

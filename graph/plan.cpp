@@ -36,7 +36,14 @@ std::vector<bool> prologue_nodes(const Graph& g) {
   return prologue;
 }
 
-// One piece of storage: a value (with those that share it) or a workspace.
+// Values that lie in one piece of storage: of the arena, or of the states.
+struct ValuePack {
+  std::vector<int> values;
+  PackLayout layout;
+  Placement place;
+};
+
+// One piece of storage: a value (with those that share it), a pack or a workspace.
 struct Storage {
   size_t bytes = 0;
   int first = 0, last = 0;       // node indices between which it holds data
@@ -55,7 +62,9 @@ class Planner {
   Plan run() {
     lower();
     find_lifetimes();
-    share_storage();
+    find_updates();
+    find_packs();
+    if (options_.reuse) share_storage();
     place();
     return std::move(plan_);
   }
@@ -68,7 +77,7 @@ class Planner {
       const Node& node = g_.nodes()[n];
       if (!node.op->lower) fail("plan", "'{}': {} has no kernel", node.label, node.op->name);
       const Target target = target_of(node);
-      Lowering lowering(g_, node, target);
+      Lowering lowering(g_, node, target, options_.guard_bytes);
       node.op->lower(lowering);
       lowering.result.cost = cost(node);
       plan_.cost.flops += lowering.result.cost.flops;
@@ -121,8 +130,8 @@ class Planner {
 
   void persistent(Value v) { keep_[v.id] = true; }
 
-  // Outputs written over a state or over an input whose last reader is the node itself.
-  void share_storage() {
+  // What a state becomes is written over it.
+  void find_updates() {
     plan_.state_of.assign(g_.values().size(), -1);
     root_.resize(g_.values().size());
     for (size_t v = 0; v < root_.size(); ++v) root_[v] = int(v);
@@ -131,10 +140,49 @@ class Planner {
       if (last_[size_t(u.state.id)] > g_.info(u.value).producer)
         fail("plan", "state '{}' is read after its update by '{}'", g_.info(u.state).name, g_.info(u.value).name);
     }
-    if (!options_.reuse) return;
+  }
+
+  // The tensors that nodes want side by side.
+  void find_packs() {
+    packed_.assign(g_.values().size(), -1);
     for (const PlannedNode& p : plan_.nodes) {
       const Node& node = g_.nodes()[size_t(p.node)];
-      for (auto [out, in] : node.op->in_place)
+      const size_t n = size_t(node.attrs.integer("tensors", 1));
+      if (n < 2) continue;
+      for (size_t kind = 0; kind < size_t(node.op->packed_inputs); ++kind) pack(node, std::span(node.in).subspan(kind * n, n));
+      for (size_t kind = 0; kind < size_t(node.op->packed_outputs); ++kind) pack(node, std::span(node.out).subspan(kind * n, n));
+    }
+  }
+
+  void pack(const Node& node, std::span<const Value> values) {
+    std::vector<int> members;
+    std::vector<TensorDesc> descs;
+    size_t states = 0;
+    for (Value v : values) {
+      const int state = plan_.state_of[size_t(v.id)];
+      members.push_back(state >= 0 ? state : v.id);
+      descs.push_back(g_.desc(v));
+      states += g_.values()[size_t(members.back())].role == Role::state;
+    }
+    if (states != 0 && states != members.size())
+      fail("plan", "'{}': '{}' and its neighbours are partly states. Fix: pack states with states", node.label, g_.info(values[0]).name);
+    for (const ValuePack& p : packs_)
+      if (p.values == members) return;
+    for (int v : members) {
+      if (packed_[size_t(v)] >= 0)
+        fail("plan", "'{}': '{}' lies in another pack already. Fix: give every node the same tensors in the same order", node.label,
+             g_.values()[size_t(v)].name);
+      packed_[size_t(v)] = int(packs_.size());
+    }
+    packs_.push_back({members, pack_layout(descs, plan_.target, options_.guard_bytes), {}});
+    if (states) plan_.state_packs.push_back({members, packs_.back().layout});
+  }
+
+  // Outputs written over an input whose last reader is the node itself.
+  void share_storage() {
+    for (const PlannedNode& p : plan_.nodes) {
+      const Node& node = g_.nodes()[size_t(p.node)];
+      for (auto [out, in] : in_place_of(node))
         if (size_t(in) < node.in.size() && may_write_over(node, out, node.in[size_t(in)]))
           share(p, node.in[size_t(in)].id, node.out[size_t(out)].id);
     }
@@ -142,14 +190,16 @@ class Planner {
 
   // A node may read a value twice: then it must be able to write over either of the inputs.
   static bool may_write_over(const Node& node, int out, Value in) {
+    const std::vector<std::pair<int, int>> pairs = in_place_of(node);
     for (size_t i = 0; i < node.in.size(); ++i)
-      if (node.in[i] == in && !std::count(node.op->in_place.begin(), node.op->in_place.end(), std::pair(out, int(i)))) return false;
+      if (node.in[i] == in && !std::count(pairs.begin(), pairs.end(), std::pair(out, int(i)))) return false;
     return true;
   }
 
   void share(const PlannedNode& p, int in, int out) {
     const ValueInfo& source = g_.values()[size_t(in)];
     if (source.role != Role::computed || plan_.state_of[size_t(in)] >= 0 || plan_.state_of[size_t(out)] >= 0 || p.prologue) return;
+    if (packed_[size_t(in)] >= 0 || packed_[size_t(out)] >= 0) return;
     if (!(source.desc == g_.values()[size_t(out)].desc) || keep_.count(in) || root_[size_t(out)] != out) return;
     const int root = root_[size_t(in)];
     if (last_[size_t(in)] != p.node || last_[size_t(root)] != p.node || source.output) return;
@@ -171,10 +221,12 @@ class Planner {
       }
       if (plan_.state_of[v] >= 0) continue;
       p.block = -2;
-      if (first_[v] == -2 || root_[v] != int(v)) continue;
+      if (first_[v] == -2 || root_[v] != int(v) || packed_[v] >= 0) continue;
       all.push_back({rounded(p.bytes), first_[v], options_.reuse ? last_[v] : int(g_.nodes().size()), &p});
       if (!options_.reuse) all.back().first = -1;
     }
+    for (ValuePack& pack : packs_)
+      if (g_.values()[size_t(pack.values[0])].role != Role::state) all.push_back(storage_of(pack));
     for (PlannedNode& n : plan_.nodes)
       for (size_t i = 0; i < n.workspaces.size(); ++i) {
         n.workspaces[i].bytes = n.lowered.workspaces[i];
@@ -182,8 +234,22 @@ class Planner {
         if (!options_.reuse) all.back().first = -1, all.back().last = int(g_.nodes().size());
       }
     assign(all);
+    for (const ValuePack& pack : packs_)
+      for (size_t i = 0; i < pack.values.size() && pack.place.block >= 0; ++i) {
+        Placement& p = plan_.values[size_t(pack.values[i])];
+        p.block = pack.place.block;
+        p.offset = pack.place.offset + pack.layout.offsets[i];
+      }
     for (size_t v = 0; v < root_.size(); ++v)
       if (root_[v] != int(v)) plan_.values[v] = plan_.values[size_t(root_[v])];
+  }
+
+  Storage storage_of(ValuePack& pack) const {
+    Storage s{pack.layout.bytes, int(g_.nodes().size()), -1, &pack.place};
+    for (int v : pack.values) s.first = std::min(s.first, first_[size_t(v)]), s.last = std::max(s.last, last_[size_t(v)]);
+    if (!options_.reuse) s.first = -1, s.last = int(g_.nodes().size());
+    pack.place.bytes = s.bytes;
+    return s;
   }
 
   // Largest first; each to the lowest free offset of the first block that has room (Pisarchyk and Lee, Efficient Memory Management
@@ -227,6 +293,8 @@ class Planner {
   Plan plan_;
   std::vector<int> first_, last_, root_;   // by value id; -2: never
   std::map<int, bool> keep_;
+  std::vector<int> packed_;                // by value id: index into packs_, or -1
+  std::vector<ValuePack> packs_;
 };
 
 }  // namespace
@@ -244,13 +312,15 @@ std::string Plan::signature() const {
   };
   const std::string t = target.to_string();
   mix(t.data(), t.size());
-  for (const PlannedNode& n : nodes)
+  for (const PlannedNode& n : nodes) {
+    for (const auto& table : n.lowered.tables) mix(table.data(), table.size());
     for (const Dispatch& d : n.lowered.dispatches) {
       mix(d.module.data(), d.module.size());
       mix(d.constants.data(), d.constants.size() * 4);
       mix(d.push.data(), d.push.size());
       mix(d.groups.data(), sizeof(d.groups));
     }
+  }
   return fmt::format("{:016x}", hash);
 }
 

@@ -17,6 +17,12 @@ struct PlannedNode {
   bool prologue = false;          // depends on states alone and no state it reads is updated: runs only when states changed
 };
 
+// States that lie in one piece of memory.
+struct StatePack {
+  std::vector<int> values;        // value ids
+  PackLayout layout;
+};
+
 struct PlanOptions {
   bool reuse = true;              // false: every value keeps its own storage (tests, debugging)
   size_t guard_bytes = 0;         // canary behind every value and workspace (tests)
@@ -28,6 +34,7 @@ struct Plan {
   std::vector<PlannedNode> nodes;
   std::vector<Placement> values;  // by value id
   std::vector<int> state_of;      // by value id: the value id of the state whose storage it shares, or -1
+  std::vector<StatePack> state_packs;
   std::vector<size_t> block_bytes;
   size_t guard_bytes = 0;
   size_t arena_bytes() const;     // all blocks

@@ -74,6 +74,7 @@ std::vector<float> initial_value(const std::string& name, const ValueInfo& info,
   std::vector<float> values(size_t(info.desc.elements()), 0.0f);
   if (info.state.init == "zeros") return values;
   if (info.state.init == "ones") return std::vector<float>(values.size(), 1.0f);
+  if (info.state.init.starts_with("constant:")) return std::vector<float>(values.size(), float(parameter_of(info.state.init, name)));
   const Sampler sample = sampler_for(name, info);
   const uint64_t hash = name_hash(name);
   for (size_t i = 0; i < values.size(); ++i) values[i] = float(sample(uniforms(hash, i, seed)));

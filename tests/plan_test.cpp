@@ -80,7 +80,7 @@ class Shadow {
   }
 
   bool written_in_place(const Node& node, size_t input) const {
-    for (auto [o, i] : node.op->in_place) {
+    for (auto [o, i] : in_place_of(node)) {
       if (size_t(i) != input) continue;
       const Value in = node.in[input], out = node.out[size_t(o)];
       const Placement &a = plan_.values[size_t(in.id)], &b = plan_.values[size_t(out.id)];
@@ -280,6 +280,56 @@ TEST_CASE("a state read after its update is refused", "[plan]") {
   g.update(v, out[1]);
   g.output(g.add1(ops::relu, {}, {p}, "late"));
   CHECK_THROWS_WITH(make_plan(g, Target{}), contains("'p'") && contains("after its update"));
+}
+
+TEST_CASE("packed tensors lie side by side, and in one way only", "[plan]") {
+  Graph g;
+  std::vector<Value> p, grad, v;
+  for (int i = 0; i < 3; ++i) {
+    const TensorDesc desc{{5 + 40 * i}, DType::f32};
+    p.push_back(g.state(fmt::format("p{}", i), desc));
+    v.push_back(g.state(fmt::format("v{}", i), desc));
+    grad.push_back(g.add1(ops::scale, {{"factor", 2.0}}, {g.input(fmt::format("x{}", i), desc)}, fmt::format("grad{}", i)));
+  }
+  const Value hyper = g.input("hyper", {{8}, DType::f32});
+  const auto add_sgd = [&](std::array<int, 3> order, const std::string& label) {
+    std::vector<Value> in;
+    for (const auto* kind : {&p, &grad, &v})
+      for (int i : order) in.push_back((*kind)[size_t(i)]);
+    in.push_back(hyper);
+    return g.add(ops::sgd, {{"tensors", 3}}, in, label);
+  };
+  const auto out = add_sgd({0, 1, 2}, "sgd");
+  SECTION("as the layout says") {
+    for (size_t i = 0; i < 3; ++i) g.update(p[i], out[i]), g.update(v[i], out[3 + i]);
+    const Target target;
+    const Plan plan = make_plan(g, target);
+    std::vector<TensorDesc> descs;
+    for (Value x : p) descs.push_back(g.desc(x));
+    const PackLayout layout = pack_layout(descs, target);
+    CHECK(layout.offsets == std::vector<size_t>{0, 256, 512});
+    REQUIRE(plan.state_packs.size() == 2);
+    CHECK(plan.state_packs[0].values == std::vector<int>{p[0].id, p[1].id, p[2].id});
+    CHECK(plan.state_packs[1].values == std::vector<int>{v[0].id, v[1].id, v[2].id});
+    CHECK(plan.state_packs[0].layout.offsets == layout.offsets);
+    const Placement& first = plan.values[size_t(grad[0].id)];
+    for (size_t i = 0; i < 3; ++i) {
+      CHECK(plan.values[size_t(grad[i].id)].block == first.block);
+      CHECK(plan.values[size_t(grad[i].id)].offset == first.offset + layout.offsets[i]);
+    }
+    CHECK(plan.nodes.back().lowered.dispatches.size() == 1);
+    CHECK(Shadow(g, plan).run() == "");
+  }
+  SECTION("an update of some of them alone is refused") {
+    g.update(p[1], out[1]);
+    for (Value x : out) g.output(x);
+    CHECK_THROWS_WITH(make_plan(g, Target{}), contains("partly states"));
+  }
+  SECTION("another order elsewhere is refused") {
+    for (Value x : out) g.output(x);
+    for (Value x : add_sgd({0, 2, 1}, "other")) g.output(x);
+    CHECK_THROWS_WITH(make_plan(g, Target{}), contains("'other'") && contains("another pack"));
+  }
 }
 
 TEST_CASE("a tensor beyond the largest block is refused", "[plan]") {

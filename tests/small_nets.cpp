@@ -104,14 +104,17 @@ void add_training(SmallNet& net, bool outputs) {
     if (g.info(s).state.trainable) parameters.push_back(s);
   const std::vector<Value> grads = differentiate(g, net.loss, parameters);
   const Value hyper = g.input("hyper", {{8}, DType::f32});
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const std::string name = g.info(parameters[i]).name;
-    const Value velocity = g.state(name + ".velocity", g.desc(parameters[i]));
-    const std::vector<Value> out = g.add(ops::sgd, {}, {parameters[i], grads[i], velocity, hyper}, name + "/sgd");
-    g.update(parameters[i], out[0]);
-    g.update(velocity, out[1]);
-    if (outputs) g.output(grads[i]);
+  std::vector<Value> kept = parameters, in = parameters;
+  in.insert(in.end(), grads.begin(), grads.end());
+  for (Value p : parameters) {
+    kept.push_back(g.state(g.info(p).name + ".velocity", g.desc(p)));
+    in.push_back(kept.back());
   }
+  in.push_back(hyper);
+  const std::vector<Value> out = g.add(ops::sgd, {{"tensors", int64_t(parameters.size())}}, in, "sgd");
+  for (size_t i = 0; i < kept.size(); ++i) g.update(kept[i], out[i]);
+  if (outputs)
+    for (Value grad : grads) g.output(grad);
 }
 
 }  // namespace vkfer::test

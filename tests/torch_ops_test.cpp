@@ -302,7 +302,7 @@ TEST_CASE("optimizers equal PyTorch's", "[torch][device]") {
       Graph graph;
       Value p = graph.state("p", {{37}}, {.trainable = true}), gradient = graph.input("gradient", {{37}});
       Value hyper = graph.input("hyper", {{8}});
-      add_optimizer(graph, optimizer, settings, p, gradient, hyper);
+      add_optimizer(graph, optimizer, settings, std::vector<TrainedParameter>{{p, gradient}}, hyper);
 
       Device& device = test::test_device();
       States states(device);

@@ -59,6 +59,7 @@ extern const OpDef softmax;                                         // (x [n,k])
 extern const OpDef mse, mse_grad;
 // classification_sums(probabilities [n,k], labels i32 [n], row_loss [n], old [k*k+2]) -> new [k*k+2]: += confusion[true][predicted]
 // (row-major), then the number of labelled rows, then the sum of their row_loss. Written in place over a state. Ties: lowest class.
+//   attr finite = 0|1 (0): rows whose row_loss is infinite or no number are left out, as those of steps that mixed precision skips
 extern const OpDef classification_sums;
 
 // ---- optimizer.cpp ------------------------------------------------------------------------------------------------
@@ -67,7 +68,17 @@ extern const OpDef classification_sums;
 // sgd(param, grad, velocity, hyper) -> new param, new velocity; attr nesterov; coupled L2; velocity = momentum*velocity + grad (torch: first step
 //   velocity = grad, the same as starting from zero)
 // adam(param, grad, m, v, hyper) -> new param, new m, new v; attr decoupled 0|1 (AdamW), epsilon = torch (outside sqrt(v_hat)) | keras
+// Both take many parameters at once: with attr tensors = n the inputs are n params, then n grads, n velocities (or m, v), hyper, the outputs n new
+//   params, then n new velocities. rate_factors, decay_factors (lists of n numbers, default 1) multiply a tensor's learning rate and weight decay.
+// Both take mixed precision's (..., hyper, loss_scale [1], nonfinite [1]): gradients are divided by the scale; all stays as it is when nonfinite is not 0.
 extern const OpDef sgd, adam;
+
+// ---- loss_scale.cpp -----------------------------------------------------------------------------------------------
+// nonfinite(x (x n: attr tensors) (, earlier [1])) -> [1]: 1 when an element is infinite or no number, or when earlier is not 0; else 0
+extern const OpDef nonfinite;
+// loss_scale_update(scale [1], counts [2] = {good steps since the scale changed, skipped steps}, nonfinite [1]) -> new scale, new counts;
+//   growth (2), backoff (0.5), interval (2000: good steps before it grows)
+extern const OpDef loss_scale_update;
 
 // ---- image.cpp ----------------------------------------------------------------------------------------------------
 // normalize(pixels u8 [n,s,s,c0], augment i32 [n,4] = {flip, dy, dx, 0}) -> [n,s,s,channels]: shifted by (dy,dx) with zero (black) fill, flipped,

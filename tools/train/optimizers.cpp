@@ -1,5 +1,6 @@
 #include "tools/train/optimizers.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "graph/ops/ops.h"
@@ -41,17 +42,49 @@ const OptimizerDef& find_optimizer(std::string_view name) {
   return find_by_name("--optimizer", "optimizer", optimizers(), name);
 }
 
-void add_optimizer(Graph& g, const OptimizerDef& def, const OptimizerSettings& settings, Value parameter, Value gradient,
-                   Value hyper) {
-  const std::string name = g.info(parameter).name;
-  std::vector<Value> in{parameter, gradient}, kept{parameter};
-  for (const std::string_view suffix : def.states) {
-    const Value state = g.state("optimizer." + name + "." + std::string(suffix), {g.shape(parameter), DType::f32});
-    in.push_back(state);
-    kept.push_back(state);
+std::vector<std::vector<TrainedParameter>> packed_groups(const Graph& g, std::span<const TrainedParameter> all) {
+  // Far below what every device binds and allocates in one piece (Vulkan guarantees 128 MiB and 1 GiB).
+  constexpr size_t kGroupBytes = size_t(32) << 20;
+  std::vector<std::vector<TrainedParameter>> groups;
+  size_t room = 0;
+  for (const TrainedParameter& t : all) {
+    const size_t bytes = g.desc(t.parameter).bytes();
+    if (groups.empty() || bytes > room) {
+      groups.emplace_back();
+      room = kGroupBytes;
+    }
+    groups.back().push_back(t);
+    room -= std::min(room, bytes);
   }
+  return groups;
+}
+
+void add_optimizer(Graph& g, const OptimizerDef& def, const OptimizerSettings& settings, std::span<const TrainedParameter> group, Value hyper,
+                   const LossScaling& scaling) {
+  std::vector<Value> in, kept;
+  std::vector<double> rate_factors, decay_factors;
+  for (const TrainedParameter& t : group) {
+    kept.push_back(t.parameter);
+    rate_factors.push_back(t.rate_factor);
+    decay_factors.push_back(t.decay_factor);
+  }
+  in = kept;
+  for (const TrainedParameter& t : group) in.push_back(t.gradient);
+  for (const std::string_view suffix : def.states)
+    for (const TrainedParameter& t : group) {
+      kept.push_back(g.state("optimizer." + g.info(t.parameter).name + "." + std::string(suffix), {g.shape(t.parameter), DType::f32}));
+      in.push_back(kept.back());
+    }
   in.push_back(hyper);
-  const std::vector<Value> out = g.add(*def.op, def.attrs(settings), in, name + "/" + std::string(def.name));
+  if (scaling.scale) in.insert(in.end(), {scaling.scale, scaling.nonfinite});
+  Attrs attrs = def.attrs(settings);
+  attrs.set("tensors", int64_t(group.size()));
+  const auto set_factors = [&](const char* name, const std::vector<double>& factors) {
+    if (std::any_of(factors.begin(), factors.end(), [](double f) { return f != 1; })) attrs.set(name, factors);
+  };
+  set_factors("rate_factors", rate_factors);
+  set_factors("decay_factors", decay_factors);
+  const std::vector<Value> out = g.add(*def.op, std::move(attrs), in, std::string(def.name));
   for (size_t i = 0; i < kept.size(); ++i) g.update(kept[i], out[i]);
 }
 

@@ -33,8 +33,23 @@ struct OptimizerDef {
 std::span<const OptimizerDef> optimizers();
 const OptimizerDef& find_optimizer(std::string_view name);  // fails listing them and the nearest
 
-// Adds the optimizer's nodes for one parameter: afterwards the parameter and its optimizer states take their new values
-// at the end of a run.
-void add_optimizer(Graph&, const OptimizerDef&, const OptimizerSettings&, Value parameter, Value gradient, Value hyper);
+// A parameter to be trained, and what the step's learning rate and weight decay are multiplied by for it.
+struct TrainedParameter {
+  Value parameter, gradient;
+  double rate_factor = 1, decay_factor = 1;
+};
+
+// What dynamic loss scaling adds to a step; invalid values without it.
+struct LossScaling {
+  Value scale;      // state [1]
+  Value nonfinite;  // [1]: not 0 when the step must change nothing
+};
+
+// Groups as parameters are packed: neighbours, as many as one buffer of moderate size holds. A large one is alone.
+std::vector<std::vector<TrainedParameter>> packed_groups(const Graph&, std::span<const TrainedParameter>);
+
+// Adds the optimizer's node for a group of parameters: afterwards they and their optimizer states take their new values at the
+// end of a run.
+void add_optimizer(Graph&, const OptimizerDef&, const OptimizerSettings&, std::span<const TrainedParameter>, Value hyper, const LossScaling& = {});
 
 }  // namespace vkfer

@@ -68,13 +68,15 @@ StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer
   const std::vector<Value> parameters = trainable_states(s.graph);
   const std::vector<Value> gradients = differentiate(s.graph, s.loss, parameters);
   s.hyper = s.graph.input("hyper", {{8}, DType::f32});
+  std::vector<TrainedParameter> trained;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i]) continue;
+    trained.push_back({parameters[i], gradients[i]});
     const std::string name = s.graph.info(parameters[i]).name;
     s.gradients.emplace_back(name, gradients[i]);
     if (keep_gradients) s.graph.output(gradients[i], "grad." + name);
-    add_optimizer(s.graph, optimizer, settings, parameters[i], gradients[i], s.hyper);
   }
+  for (const auto& group : packed_groups(s.graph, trained)) add_optimizer(s.graph, optimizer, settings, group, s.hyper);
   return s;
 }
 
