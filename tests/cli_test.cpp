@@ -253,6 +253,49 @@ TEST_CASE("tool: train, eval, infer and resume in one folder", "[cli]") {
   }
 }
 
+TEST_CASE("tool: --precision fp16 trains, resumes and evaluates, or names what the device lacks", "[cli]") {
+  const Workplace place;
+  draw_faces(place.path / "faces", 24);
+  const std::string train = "train --model compact_resnet --data faces --batch 4 --epochs 2 --run r ";
+  const Ran lacking = place.run(train + "--precision fp16", "VKFER_DISABLE=storage_16bit");
+  CHECK(lacking.status == 2);
+  CHECK_THAT(lacking.err, contains("[--precision]") && contains("storage_16bit") && contains("--precision fp32"));
+  CHECK_FALSE(fs::exists(place.path / "r"));
+  expect_refused(place, train + "--precision half", "unknown precision 'half'");
+
+  const Ran trained = place.run(train + "--precision fp16 --json");
+  INFO(trained.err);
+  REQUIRE(trained.status == 0);
+  CHECK(Json::parse(trained.out).at("skipped_steps").is_number());
+  CHECK_THAT(trained.err, contains("fp16"));
+  CHECK(Json::parse(text_of(place.path / "r/config.json")).at("settings").at("precision") == "fp16");
+  expect_refused(place, "train --resume r --precision fp32", "the run was started with \"fp16\"");
+  const Json best = Json::parse(trained.out).at("best");
+  const Ran same = place.run("eval r --json"), other = place.run("eval r --precision fp32 --json");
+  REQUIRE(same.status == 0);
+  REQUIRE(other.status == 0);
+  CHECK(Json::parse(same.out).at("loss") == best.at("loss"));
+  CHECK(Json::parse(other.out).at("loss") != best.at("loss"));
+  CHECK(Json::parse(other.out).at("loss").get<double>() == Approx(best.at("loss").get<double>()).epsilon(1e-2));
+}
+
+TEST_CASE("tool: a run from before --precision existed resumes as fp32", "[cli]") {
+  const Workplace place;
+  draw_faces(place.path / "faces", 24);
+  REQUIRE(place.run("train --model compact_resnet --data faces --batch 4 --epochs 2 --run r --precision fp32").status == 0);
+  const std::string weights = text_of(place.path / "r/model.safetensors");
+  Json config = Json::parse(text_of(place.path / "r/config.json"));
+  REQUIRE(config.at("settings").erase("precision") == 1);
+  std::ofstream(place.path / "r/config.json") << config;
+  fs::remove_all(place.path / "r/checkpoint");
+  fs::remove(place.path / "r/model.safetensors");
+  const Ran resumed = place.run("train --resume r");
+  INFO(resumed.err);
+  CHECK(resumed.status == 0);
+  CHECK(text_of(place.path / "r/model.safetensors") == weights);
+  expect_refused(place, "train --resume r --precision fp16", "the run was started with \"fp32\"");
+}
+
 // Whatever the moment: in set-up, in a step, while a checkpoint, history.csv or model.safetensors is written.
 TEST_CASE("tool: killed again and again, a run resumes and ends with the same bits", "[cli]") {
   Workplace place;

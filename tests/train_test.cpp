@@ -82,6 +82,23 @@ TrainResult run_for(const Dataset& data, const TrainSettings& s, RunFolder& fold
   return training.run(folder);
 }
 
+TrainSettings by_heart_settings() {
+  TrainSettings s = small_settings();
+  s.batch = 32;
+  s.epochs = 40;
+  s.dropout = 0;
+  s.flip = false;
+  s.crop = 0;
+  s.schedule = "constant";
+  return s;
+}
+
+bool has_f16() {
+  if (test_device().info().storage_16bit) return true;
+  WARN("skipped: the device has no 16-bit storage");
+  return false;
+}
+
 Checkpoint small_checkpoint(int epoch) {
   Checkpoint c;
   c.epoch = epoch;
@@ -101,13 +118,9 @@ Checkpoint small_checkpoint(int epoch) {
 
 TEST_CASE("training: a small network learns 32 faces by heart", "[train]") {
   const Dataset data = faces(32, 14);
-  TrainSettings s = small_settings();
-  s.batch = 32;
-  s.epochs = 40;
-  s.dropout = 0;
-  s.flip = false;
-  s.crop = 0;
-  s.schedule = "constant";
+  TrainSettings s = by_heart_settings();
+  s.precision = GENERATE("fp32", "fp16");
+  if (s.precision == "fp16" && !has_f16()) return;
   Scratch scratch;
   RunFolder folder = RunFolder::create(scratch.path / "run");
   const TrainResult result = run_for(data, s, folder, 1 << 30);
@@ -200,6 +213,52 @@ TEST_CASE("training: a run uses the device's tuning, and goes on with it when it
   REQUIRE(run_for(data, s, cut, 1 << 30).finished);  // VKFER_TUNING=0 as in all tests: what the checkpoint says counts
   CHECK(outcome(cut) == outcome(whole));
   CHECK_FALSE(outcome(cut).model == outcome(plain).model);  // or the tuning changed nothing
+}
+
+TEST_CASE("training: in fp16 interrupted where the loss scale moves, it ends with the same bits", "[train]") {
+  if (!has_f16()) return;
+  const Dataset data = faces(35, 14);
+  TrainSettings s = small_settings();
+  s.precision = "fp16";
+  s.epochs = 2;
+  Scratch scratch;
+  // A checkpoint whose scale is so large that the next steps overflow: the run goes through skipped steps, and Adam's count with it.
+  RunFolder begun = RunFolder::create(scratch.path / "begun");
+  CHECK_FALSE(run_for(data, s, begun, 1).finished);
+  Checkpoint start = *begun.load([](const std::string&) {});
+  const float huge = 0x1p40f;
+  REQUIRE(start.states.at("loss_scale").size() == sizeof(huge));
+  std::memcpy(start.states.at("loss_scale").data(), &huge, sizeof(huge));
+
+  const auto run = [&](const std::string& name, const std::vector<int>& interruptions) {
+    RunFolder folder = RunFolder::create(scratch.path / name);
+    folder.save(start, start.step, data.classes());
+    for (const int steps : interruptions) CHECK_FALSE(run_for(data, s, folder, steps).finished);
+    const TrainResult result = run_for(data, s, folder, 1 << 30);
+    CHECK(result.finished);
+    CHECK(result.skipped_steps > 0);
+    return outcome(folder);
+  };
+  const Outcome expected = run("whole", {});
+  float counts[2];
+  std::memcpy(counts, expected.states.at("loss_scale.counts").data(), sizeof(counts));
+  CHECK(counts[1] >= 2);
+  CHECK(run("after a skipped step", {1}) == expected);
+  CHECK(run("often", {2, 1, 2}) == expected);
+}
+
+TEST_CASE("training: in fp16 it gives up when no loss scale helps", "[train]") {
+  if (!has_f16()) return;
+  const Dataset data = faces(35, 14);
+  TrainSettings s = small_settings();
+  s.precision = "fp16";
+  s.optimizer = "sgd";
+  s.lr = 1e6;
+  s.epochs = 20;
+  s.warmup_epochs = 0;
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  CHECK_THROWS_WITH(run_for(data, s, folder, 1 << 30), contains("any loss scale") && contains("step") && contains("images") && contains("--lr"));
 }
 
 TEST_CASE("training: evaluating the run's weights repeats its validation figures", "[train]") {

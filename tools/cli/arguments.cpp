@@ -75,6 +75,7 @@ const std::vector<Argument>& table() {
       {"--skip-bad", "", "leave unreadable images out", flag(&A::skip_bad)},
       {"--weights", "FILE", "safetensors with the weights to start from", option(&A::weights)},
       {"--freeze-backbone", "", "train the classifier alone", flag(&A::freeze_backbone)},
+      {"--precision", "NAME", "fp32, fp16 (mixed) or auto", option(&A::precision)},
       {"--run", "DIR", "folder of the run; default: runs/N", option(&A::run)},
       {"--resume", "DIR", "go on with a run that was interrupted", option(&A::resume)},
       {"--device", "WHICH", "index, part of the name, or UUID", option(&A::device)},

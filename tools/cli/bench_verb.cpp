@@ -38,7 +38,7 @@ void answer_steps(Console& console, Device& device, const NetworkSettings& n, co
   console.print("{:>10.3f} ms of it on the host, not waiting for the device", b.host_milliseconds.median);
   console.print("{:>10.3f} ms for the first of {} warm-up steps", b.first_milliseconds, options.warmup);
   console.print("{:>10} of device memory at most", bytes_text(double(peak)));
-  Json answer = {{"bench", what}, {"model", n.model->name}, {"size", n.size}, {"channels", n.channels}, {"batch", n.batch},
+  Json answer = {{"bench", what}, {"model", n.model->name}, {"size", n.size}, {"channels", n.channels}, {"batch", n.batch}, {"storage", dtype_name(n.storage)},
                  {"images_per_second", n.batch / s.median * 1e3}, {"milliseconds_per_step", s.median}, {"spread", spread_json(s)},
                  {"host_milliseconds_per_step", b.host_milliseconds.median}, {"peak_bytes", peak},
                  {"warmup", {{"steps", options.warmup}, {"milliseconds", b.warmup_milliseconds}, {"first_milliseconds", b.first_milliseconds}}},
@@ -48,29 +48,32 @@ void answer_steps(Console& console, Device& device, const NetworkSettings& n, co
 }
 
 void bench_train(Arguments& a, Console& console) {
-  const NetworkSettings n = network_of(a, a.model, kTrainingBatch);
   const OptimizerDef& optimizer = find_optimizer(a.optimizer);
   Device device = open_device(a, console);
-  const auto work = training_workload(device, n, optimizer, a.optimizer_settings(), device_target(device, console));
+  const Target target = device_target(device, console);
+  const NetworkSettings n = network_of(a, a.model, kTrainingBatch, device.info(), target);
+  const auto work = training_workload(device, n, optimizer, a.optimizer_settings(), target);
   answer_steps(console, device, n, "train", *work, bench_options(a, console));
 }
 
 void bench_infer(Arguments& a, Console& console) {
-  const NetworkSettings n = network_of(a, a.model, 1);
   Device device = open_device(a, console);
-  const auto work = inference_workload(device, n, device_target(device, console));
+  const Target target = device_target(device, console);
+  const NetworkSettings n = network_of(a, a.model, 1, device.info(), target);
+  const auto work = inference_workload(device, n, target);
   answer_steps(console, device, n, "infer", *work, bench_options(a, console));
 }
 
 // ---- single ops -----------------------------------------------------------------------------------------------------
 
-std::vector<CountedProblem> wanted_problems(const Arguments& a) {
+std::vector<CountedProblem> wanted_problems(const Arguments& a, const Device& device, const Target& target) {
   std::vector<CountedProblem> all;
   const auto append = [&](std::vector<CountedProblem> more) { std::move(more.begin(), more.end(), std::back_inserter(all)); };
   for (const std::string& shape : a.gemm) append(gemm_problems(shape));
   for (const std::string& shape : a.conv) append(conv_problems(shape));
   if (all.empty() || a.given("--model"))
-    append(problems_of(training_graph(network_of(a, a.model, kTrainingBatch), find_optimizer(a.optimizer), a.optimizer_settings()).graph));
+    append(problems_of(training_graph(network_of(a, a.model, kTrainingBatch, device.info(), target), find_optimizer(a.optimizer),
+                                      a.optimizer_settings()).graph));
   std::erase_if(all, [&](const CountedProblem& p) { return p.problem.op->name.find(a.op) == std::string_view::npos; });
   if (all.empty()) fail("--op", "no op's name contains '{}'", a.op);
   return all;
@@ -109,9 +112,9 @@ Json op_json(const OpBench& b, const MachineLimits& limits) {
 }
 
 void bench_ops(Arguments& a, Console& console) {
-  const std::vector<CountedProblem> problems = wanted_problems(a);
   Device device = open_device(a, console);
   const Target target = device_target(device, console);
+  const std::vector<CountedProblem> problems = wanted_problems(a, device, target);
   const MachineLimits limits = measure_limits(device);
   const BenchOptions options{a.warmup, a.repeats};
   console.print("{}, {}", device.info().name, driver_text(device.info()));
@@ -149,7 +152,7 @@ extern const Verb bench_verb;
 const Verb bench_verb{
     .name = "bench",
     .summary = "Time training, inference or single ops",
-    .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--optimizer", "--freeze-backbone", "--op", "--gemm", "--conv",
+    .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--optimizer", "--freeze-backbone", "--precision", "--op", "--gemm", "--conv",
                   "--warmup", "--repeats", "--device", "--json"},
     .positional = "what",
     .positional_help = "train, infer or ops",

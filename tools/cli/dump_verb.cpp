@@ -8,16 +8,25 @@ namespace vkfer {
 namespace {
 
 // The plan is made for a device, but opens none: without any, for a made-up one.
-Target dump_target(const Arguments& a) {
-  if (a.given("--device")) {
+struct DumpDevice {
+  DeviceInfo info;
+  Target target;
+};
+
+DumpDevice dump_device(const Arguments& a) {
+  const auto chosen = [](const std::string& query) -> DumpDevice {
     const std::vector<DeviceInfo> devices = list_devices();
-    return tuned_target(devices[choose_device(devices, a.device)]);
-  }
+    const DeviceInfo& info = devices[choose_device(devices, query)];
+    return {info, tuned_target(info)};
+  };
+  if (a.given("--device")) return chosen(a.device);
   try {
-    const std::vector<DeviceInfo> devices = list_devices();
-    return tuned_target(devices[choose_device(devices, "")]);
+    return chosen("");
   } catch (const Error&) {
-    return Target{};
+    DumpDevice made_up;
+    made_up.info.name = "the made-up device";
+    made_up.info.storage_16bit = true;
+    return made_up;
   }
 }
 
@@ -52,10 +61,11 @@ Json describe(const Graph& graph, const Plan& plan, const PlannedNode& n) {
 }
 
 void run_dump(Arguments& a, Console& console) {
-  const NetworkSettings network = network_of(a, a.positional.empty() ? a.model : a.positional[0], 1);
+  const DumpDevice device = dump_device(a);
+  const NetworkSettings network = network_of(a, a.positional.empty() ? a.model : a.positional[0], 1, device.info, device.target);
   const StepGraph s = a.training ? training_graph(network, find_optimizer(a.optimizer), a.optimizer_settings())
                                  : evaluation_graph(network);
-  const Plan plan = make_plan(s.graph, dump_target(a));
+  const Plan plan = make_plan(s.graph, device.target);
   console.print("{}, {}x{}x{}, {} classes, batch {}, {} graph\n", network.model->name, network.size, network.size,
                 network.channels, network.classes, network.batch, a.training ? "training" : "inference");
   console.print("{:<30} {:<18} {:>14} {:>7} {:>7}", "node", "op", "output", "MFLOP", "place");
@@ -89,7 +99,7 @@ const Verb dump_verb{
     .name = "dump",
     .summary = "Show a network's nodes, memory plan, bytes and FLOPs",
     .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--training", "--optimizer",
-                  "--freeze-backbone", "--device", "--json"},
+                  "--freeze-backbone", "--precision", "--device", "--json"},
     .positional = "model_name",
     .positional_help = "as --model",
     .max_positional = 1,

@@ -68,6 +68,7 @@ void run_eval(Arguments& a, Console& console) {
 
   Device device = open_device(a, console);
   NetworkSettings network = trained.saved.network;
+  network.storage = trained.storage_on(device, a);
   network.batch = a.given("--batch") ? a.batch : trained.settings.batch;
   network.pixel_channels = std::min(network.channels, std::max(1, dataset.channels()));
   States states(device);
@@ -101,7 +102,7 @@ const Verb eval_verb{
     .name = "eval",
     .summary = "Evaluate a run, or a network with a weight file",
     .arguments = {"--run", "--model", "--weights", "--data", "--split", "--size", "--channels", "--batch", "--seed",
-                  "--skip-bad", "--device", "--json"},
+                  "--skip-bad", "--precision", "--device", "--json"},
     .positional = "run",
     .positional_help = "folder of a run; default: the newest in runs/",
     .max_positional = 1,

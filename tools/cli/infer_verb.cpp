@@ -60,6 +60,7 @@ void run_infer(Arguments& a, Console& console) {
   const std::vector<std::string> classes = class_names(trained);
 
   Device device = open_device(a, console);
+  network.storage = trained.storage_on(device, a);
   States states(device);
   Evaluator evaluator(device, states, network, trained.target_on(device));
   load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.model->classifier});
@@ -82,7 +83,7 @@ extern const Verb infer_verb;
 const Verb infer_verb{
     .name = "infer",
     .summary = "Tell the expression on pictures of faces",
-    .arguments = {"--run", "--model", "--weights", "--size", "--channels", "--top", "--device", "--json"},
+    .arguments = {"--run", "--model", "--weights", "--size", "--channels", "--top", "--precision", "--device", "--json"},
     .positional = "images",
     .positional_help = "pictures; a run's folder may come first",
     .max_positional = -1,

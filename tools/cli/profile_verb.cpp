@@ -58,10 +58,10 @@ void write_trace(const Arguments& a, Console& console, const Profile& p, const s
 
 void run_profile(Arguments& a, Console& console) {
   const bool training = profiles_training(a);
-  const NetworkSettings network = network_of(a, a.model, training ? kTrainingBatch : 1);
   const OptimizerDef& optimizer = find_optimizer(a.optimizer);
   Device device = open_device(a, console);
   const Target target = device_target(device, console);
+  const NetworkSettings network = network_of(a, a.model, training ? kTrainingBatch : 1, device.info(), target);
   const auto work = training ? training_workload(device, network, optimizer, a.optimizer_settings(), target)
                              : inference_workload(device, network, target);
   const BenchOptions options{a.warmup, a.repeats, [&](int done, int total) { console.progress("measuring", done, total); }};
@@ -90,7 +90,7 @@ const Verb profile_verb{
     .name = "profile",
     .summary = "Show where a step's time goes, by op and node",
     .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--training", "--inference", "--optimizer",
-                  "--freeze-backbone", "--nodes", "--trace", "--warmup", "--repeats", "--device", "--json"},
+                  "--freeze-backbone", "--precision", "--nodes", "--trace", "--warmup", "--repeats", "--device", "--json"},
     .examples = "  vkfer profile --model mobilenetv2 --size 48\n"
                 "  vkfer profile --model mobilenetv2 --inference --nodes --trace t.json\n\n"
                 "A training step (batch 32) unless --inference (batch 1) is given. Images are\n"

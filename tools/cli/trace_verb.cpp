@@ -36,6 +36,7 @@ TraceOptions options_of(const Arguments& a) {
   o.steps = a.steps;
   o.seed = a.seed;
   o.frozen_bn = a.frozen_batch_norm;
+  if (a.given("--precision")) o.precision = a.precision;
   if (a.given("--weights")) o.weights = read_safetensors(a.weights);
   return o;
 }
@@ -58,8 +59,8 @@ const Verb trace_verb{
     .name = "trace",
     .summary = "Lay training steps open, to compare with PyTorch",
     .arguments = {"--model", "--weights", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
-                  "--weight-decay", "--label-smoothing", "--steps", "--num-classes", "--size", "--frozen-bn", "--seed", "--out",
-                  "--device", "--json"},
+                  "--weight-decay", "--label-smoothing", "--steps", "--num-classes", "--size", "--frozen-bn", "--seed", "--precision",
+                  "--out", "--device", "--json"},
     .examples = "  vkfer trace --model mobilenetv2 --weights w.safetensors --input x.npy \\\n"
                 "      --labels y.npy --optimizer sgd --lr 0.01 --momentum 0.9 --steps 10 \\\n"
                 "      --num-classes 7 --out t.safetensors\n\n"

@@ -48,7 +48,8 @@ void TrainReport::introduce(const Json& config, const std::filesystem::path& run
   console_.print("recipe   {}, learning rate {:g} ({}), weight decay {:g}", s.at("optimizer").get<std::string>(),
                  s.at("lr").get<double>(), s.at("schedule").get<std::string>(), s.at("weight_decay").get<double>());
   console_.print("         batch {}, {} epochs, seed {}", s.at("batch").get<int>(), epochs_, s.at("seed").get<uint64_t>());
-  console_.print("device   {}", device.info().name);
+  console_.print("device   {}, {}", device.info().name,
+                 s.value("precision", "fp32") == "fp16" ? "precision fp16: f16 activations, f32 parameters and sums" : "precision fp32");
   console_.print("run      {}\n", run.string());
   if (!console_.terminal()) console_.line("  epoch   train loss   acc     val loss   acc     F1    images/s    time");
   lap();
@@ -57,7 +58,7 @@ void TrainReport::introduce(const Json& config, const std::filesystem::path& run
 void TrainReport::step(const StepReport& r) {
   train_seconds_ += lap();
   images_ += r.batch;
-  shown_loss_ = shown_loss_ == 0 ? r.loss : 0.95 * shown_loss_ + 0.05 * r.loss;
+  if (!r.skipped) shown_loss_ = shown_loss_ == 0 ? r.loss : 0.95 * shown_loss_ + 0.05 * r.loss;
   const double rate = images_per_second();
   const double left_images = double(r.epochs - r.epoch) * double(r.steps * r.batch) + double((r.steps - r.step) * r.batch);
   const double left = left_images / rate + val_seconds_ * double(r.epochs - r.epoch + 1);
@@ -83,6 +84,7 @@ void TrainReport::conclude(const TrainResult& result, const std::filesystem::pat
   const ClassificationMetrics m = classification_metrics(best.val.confusion);
   console_.print("\nbest: epoch {}, validation accuracy {:.4f}, macro F1 {:.4f}, loss {:.4f}", best.epoch, m.accuracy, m.macro_f1,
                  best.val.loss());
+  if (result.skipped_steps) console_.print("{} steps changed nothing: 16-bit gradients overflowed, and the loss scale was halved", result.skipped_steps);
   console_.print("weights: {}", model_path(run).string());
   console_.print("next: vkfer eval {} --split test, vkfer infer FACE.png", run.string());
 }
@@ -110,6 +112,7 @@ Json train_answer(const std::filesystem::path& run, const TrainResult& result, c
   if (report) {
     answer["images_per_second"] = report->images_per_second();
     answer["peak_device_bytes"] = report->peak_bytes();
+    answer["skipped_steps"] = result.skipped_steps;
   }
   answer["history"] = history;
   return answer;

@@ -135,7 +135,7 @@ const Verb train_verb{
     .arguments = {"--model", "--data", "--size", "--channels", "--batch", "--epochs", "--optimizer", "--lr", "--momentum",
                   "--nesterov", "--weight-decay", "--schedule", "--warmup-epochs", "--drop-epochs", "--drop-factor",
                   "--label-smoothing", "--dropout", "--no-flip", "--crop", "--seed", "--val-fraction", "--test-fraction",
-                  "--skip-bad", "--weights", "--freeze-backbone", "--run", "--resume", "--device", "--json"},
+                  "--skip-bad", "--weights", "--freeze-backbone", "--precision", "--run", "--resume", "--device", "--json"},
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"
                 "  vkfer train --resume runs/1\n\n"

@@ -1,6 +1,7 @@
 #include "tools/cli/trained.h"
 
 #include "runtime/error.h"
+#include "tools/train/precision.h"
 #include "tools/train/training.h"
 #include "tools/tune/tuning_file.h"
 
@@ -45,6 +46,11 @@ Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
   t.saved = read_network(model_path(t.run), a.given("--model") ? a.model : "", a.given("--size") ? a.size : 0,
                          a.given("--channels") ? a.channels : 0);
   return t;
+}
+
+DType Trained::storage_on(const Device& device, const Arguments& a) const {
+  const std::string& wanted = a.given("--precision") ? a.precision : settings.precision;
+  return storage_of(resolve_precision(wanted, device.info(), target_on(device)));
 }
 
 Target Trained::target_on(const Device& device) const {

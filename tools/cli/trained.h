@@ -18,6 +18,8 @@ struct Trained {
 
   // The plan's target: as the run had it, where the device is the same, so that figures repeat exactly.
   Target target_on(const Device&) const;
+  // Of activations: --precision, or as the run had it.
+  DType storage_on(const Device&, const Arguments&) const;
 };
 
 // --run, a run folder in front of `positional` (taken away from it), --weights (with --model), or the newest run.

@@ -10,9 +10,9 @@ namespace vkfer {
 namespace {
 
 // Of a training step and of an evaluation: `train` runs both.
-std::vector<CountedProblem> problems_to_tune(const Arguments& a) {
+std::vector<CountedProblem> problems_to_tune(const Arguments& a, const DeviceInfo& device, const Target& profile) {
   if (a.training && a.inference) fail("usage", "--training and --inference exclude each other. Fix: choose one, or neither for both");
-  const NetworkSettings n = network_of(a, a.model, a.batch);
+  const NetworkSettings n = network_of(a, a.model, a.batch, device, profile);
   std::vector<CountedProblem> all;
   const auto add = [&](const Graph& graph) {
     for (CountedProblem& p : problems_of(graph)) {
@@ -48,9 +48,9 @@ Json problem_json(const TunedProblem& t) {
 }
 
 void run_tune(Arguments& a, Console& console) {
-  const std::vector<CountedProblem> problems = problems_to_tune(a);
   Device device = open_device(a, console);
   const Target profile = target_for(device.info());
+  const std::vector<CountedProblem> problems = problems_to_tune(a, device.info(), profile);
   const std::filesystem::path path = tuning_path(device.info());
   if (path.empty()) fail("tune", "there is no cache folder. Fix: set VKFER_CACHE_DIR or HOME");
   std::vector<TunedEntry> entries;
@@ -82,7 +82,7 @@ const Verb tune_verb{
     .name = "tune",
     .summary = "Measure what plans leave open, and keep the best",
     .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--training", "--inference", "--optimizer",
-                  "--freeze-backbone", "--op", "--repeats", "--device", "--json"},
+                  "--freeze-backbone", "--precision", "--op", "--repeats", "--device", "--json"},
     .examples = "  vkfer tune --model mobilenetv2 --size 48 --batch 16\n"
                 "  vkfer tune --model mobilenetv2 --inference --batch 1\n\n"
                 "Each layer shape is tried with every choice its op lists; one that does not\n"

@@ -1,5 +1,6 @@
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
+#include "tools/train/precision.h"
 #include "tools/train/training.h"
 #include "tools/tune/tuning_file.h"
 
@@ -36,7 +37,7 @@ Json device_json(const DeviceInfo& info) {
           {"api", info.api_version}, {"uuid", info.uuid}};
 }
 
-NetworkSettings network_of(const Arguments& a, const std::string& model, int default_batch) {
+NetworkSettings network_of(const Arguments& a, const std::string& model, int default_batch, const DeviceInfo& device, const Target& target) {
   NetworkSettings n;
   n.model = &find_model(model);
   n.size = a.given("--size") ? a.size : n.model->default_size;
@@ -45,6 +46,7 @@ NetworkSettings network_of(const Arguments& a, const std::string& model, int def
   n.batch = a.given("--batch") ? a.batch : default_batch;
   n.preprocessing = n.model->preprocessing;
   n.freeze_backbone = a.freeze_backbone;
+  n.storage = storage_of(resolve_precision(a.given("--precision") ? a.precision : "fp32", device, target));
   return n;
 }
 

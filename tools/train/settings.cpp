@@ -5,6 +5,7 @@
 
 #include "models/registry.h"
 #include "runtime/error.h"
+#include "tools/train/precision.h"
 
 namespace vkfer {
 namespace {
@@ -13,6 +14,12 @@ template <class T>
 void within(std::string_view option, T got, T lowest, T highest) {
   if (!(got >= lowest && got <= highest))  // also catches nan
     fail(option, "got {}, expected a number from {} to {}", got, lowest, highest);
+}
+
+// What runs did before a setting existed: their config.json lacks it.
+const Json& before_it_existed() {
+  static const Json values = {{"precision", "fp32"}};
+  return values;
 }
 
 }  // namespace
@@ -44,6 +51,8 @@ Json settings_json(const TrainSettings& s) {
 TrainSettings settings_from_json(const Json& j, std::string_view where) {
   TrainSettings s;
   for_each_setting(s, [&](const char* name, auto& value) {
+    const Json& older = before_it_existed();
+    if (j.is_object() && !j.contains(name) && older.contains(name)) return void(older.at(name).get_to(value));
     if (!j.is_object() || !j.contains(name))
       fail(where, "setting '{}' is missing. Fix: the file is damaged or of another version", name);
     try {
@@ -59,6 +68,7 @@ void check_settings(const TrainSettings& s) {
   find_model(s.model);
   find_optimizer(s.optimizer);
   find_schedule(s.schedule);
+  check_precision(s.precision);
   if (s.size != 0) within("--size", s.size, 8, 4096);
   if (s.channels != 1 && s.channels != 3) fail("--channels", "got {}, expected 1 (gray) or 3 (colour)", s.channels);
   within("--batch", s.batch, 1, 65536);

@@ -36,6 +36,7 @@ struct TrainSettings {
   bool skip_bad = false;           // leave unreadable images out instead of failing
   std::string weights;             // start from this file; "": random
   bool freeze_backbone = false;    // train the head alone
+  std::string precision = "auto";  // fp32, fp16 or auto, see precision.h; a run folder says which it was
 
   OptimizerSettings optimizer_settings() const;
   ScheduleSettings schedule_settings(int64_t steps_per_epoch) const;
@@ -69,6 +70,7 @@ void for_each_setting(Settings& s, F&& f) {
   f("skip_bad", s.skip_bad);
   f("weights", s.weights);
   f("freeze_backbone", s.freeze_backbone);
+  f("precision", s.precision);
 }
 
 Json settings_json(const TrainSettings&);

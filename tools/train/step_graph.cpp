@@ -5,6 +5,9 @@
 namespace vkfer {
 namespace {
 
+// As torch.cuda.amp.GradScaler begins.
+constexpr const char* kInitialLossScale = "constant:65536";
+
 void add_images(StepGraph& s, const NetworkSettings& n) {
   if (n.pixel_channels == 0) {
     s.images = s.graph.input("images", {{n.batch, n.size, n.size, n.channels}, DType::f32});
@@ -13,7 +16,7 @@ void add_images(StepGraph& s, const NetworkSettings& n) {
   s.pixels = s.graph.input("pixels", {{n.batch, n.size, n.size, n.pixel_channels}, DType::u8});
   s.augment = s.graph.input("augment", {{n.batch, 4}, DType::i32});
   const Preprocessing p = n.preprocessing.for_channels(n.channels);
-  s.images = s.graph.add1(ops::normalize, {{"channels", n.channels}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}},
+  s.images = s.graph.add1(ops::normalize, {{"channels", n.channels}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}, {"to", dtype_name(n.storage)}},
                           {s.pixels, s.augment}, "normalize");
 }
 
@@ -26,6 +29,7 @@ void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
   options.training = training;
   options.dropout = n.dropout;
   options.frozen_batch_norm = n.frozen_batch_norm || n.freeze_backbone;
+  options.storage = n.storage;
   const Value step = training ? s.graph.input("step", {{4}, DType::i32}) : Value{};
   const BuiltModel built = build_model(*n.model, s.graph, s.images, step, options);
   s.step = built.step;
@@ -44,7 +48,8 @@ void add_loss(StepGraph& s, const NetworkSettings& n, double label_smoothing, co
   s.loss = out[0];
   s.probabilities = out[1];
   const Value sums = g.state(sums_name, {{int64_t(n.classes) * n.classes + 2}, DType::f32});
-  g.update(sums, g.add1(ops::classification_sums, {}, {out[1], s.labels, out[2], sums}, "sums"));
+  const bool may_skip = bool(s.loss_scale);
+  g.update(sums, g.add1(ops::classification_sums, {{"finite", may_skip}}, {out[1], s.labels, out[2], sums}, "sums"));
   g.output(s.logits, "logits");
   g.output(s.loss, "loss");
 }
@@ -56,6 +61,25 @@ std::vector<Value> trainable_states(const Graph& g) {
   return wanted;
 }
 
+// Dynamic loss scaling: differentiate() starts from the scale, the optimizer undoes it or skips the step, then the scale follows.
+LossScaling add_nonfinite(Graph& g, Value loss_scale, const std::vector<std::vector<TrainedParameter>>& groups) {
+  LossScaling scaling{loss_scale, {}};
+  for (const auto& group : groups) {
+    std::vector<Value> in;
+    for (const TrainedParameter& t : group) in.push_back(t.gradient);
+    if (scaling.nonfinite) in.push_back(scaling.nonfinite);
+    scaling.nonfinite = g.add1(ops::nonfinite, {{"tensors", int64_t(group.size())}}, in, "nonfinite");
+  }
+  return scaling;
+}
+
+void update_loss_scale(Graph& g, const LossScaling& scaling) {
+  const Value counts = g.state(kLossScaleCounts, {{2}, DType::f32});
+  const std::vector<Value> out = g.add(ops::loss_scale_update, {}, {scaling.scale, counts, scaling.nonfinite}, "loss_scale_update");
+  g.update(scaling.scale, out[0]);
+  g.update(counts, out[1]);
+}
+
 }  // namespace
 
 StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer, const OptimizerSettings& settings,
@@ -64,6 +88,7 @@ StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer
   add_images(s, n);
   add_network(s, n, true);
   fuse_for_training(s.graph);
+  if (n.storage == DType::f16) s.loss_scale = s.graph.state(kLossScale, {{1}, DType::f32}, {.init = kInitialLossScale});
   add_loss(s, n, n.label_smoothing, kTrainSums);
   const std::vector<Value> parameters = trainable_states(s.graph);
   const std::vector<Value> gradients = differentiate(s.graph, s.loss, parameters);
@@ -76,7 +101,10 @@ StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer
     s.gradients.emplace_back(name, gradients[i]);
     if (keep_gradients) s.graph.output(gradients[i], "grad." + name);
   }
-  for (const auto& group : packed_groups(s.graph, trained)) add_optimizer(s.graph, optimizer, settings, group, s.hyper);
+  const std::vector<std::vector<TrainedParameter>> groups = packed_groups(s.graph, trained);
+  const LossScaling scaling = s.loss_scale ? add_nonfinite(s.graph, s.loss_scale, groups) : LossScaling{};
+  for (const auto& group : groups) add_optimizer(s.graph, optimizer, settings, group, s.hyper, scaling);
+  if (scaling.nonfinite) update_loss_scale(s.graph, scaling);
   return s;
 }
 

@@ -25,7 +25,12 @@ struct NetworkSettings {
   double label_smoothing = 0;       // of the training loss
   bool frozen_batch_norm = false;   // while training
   bool freeze_backbone = false;     // train the head alone
+  DType storage = DType::f32;       // of activations; f16 also scales the loss while training
 };
+
+inline constexpr const char* kLossScale = "loss_scale";               // state [1]: what the gradients are too large by
+inline constexpr const char* kLossScaleCounts = "loss_scale.counts";  // state [2], see ops::loss_scale_update; with f16 storage
+
 
 struct StepGraph {
   Graph graph;
@@ -35,6 +40,7 @@ struct StepGraph {
   Value class_weights;              // f32 [k]
   Value step;                       // i32 [4], see ops::dropout; invalid when there is no dropout
   Value hyper;                      // f32 [8]; training only
+  Value loss_scale;                 // state [1]; training with f16 storage only
   Value logits, probabilities;      // [n,k]
   Value loss;                       // [1]
   std::vector<std::pair<std::string, Value>> gradients;  // by parameter's name; training only

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "graph/executor.h"
 #include "models/init.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
+#include "tools/train/precision.h"
 #include "tools/train/step_graph.h"
 
 namespace vkfer {
@@ -82,15 +84,39 @@ class Trace {
   float step(int index, WeightFile& out) {
     const Hyper hyper = optimizer_.hyper(settings(), o_.lr, index + 1);
     train_executor_->write(train_.hyper, std::span<const float>(hyper));
-    train_executor_->run();
+    const float scale = run_scaled();
     if (index == 0) {
       set_values(out, "logits", train_executor_->read(train_.logits), {o_.batch, o_.classes});
       for (const auto& [name, value] : train_.gradients) {
         const ValueInfo& info = graph().info(graph().find(name));
-        set_values(out, "grad." + name, to_torch(info, train_executor_->read(value)), torch_shape(info));
+        std::vector<float> gradient = train_executor_->read(value);
+        for (float& g : gradient) g /= scale;
+        set_values(out, "grad." + name, to_torch(info, gradient), torch_shape(info));
       }
     }
     return train_executor_->read_scalar(train_.loss);
+  }
+
+  // Runs the step and returns the loss scale of its gradients. One that overflows in 16 bits is taken back and done again with the
+  // smaller scale: a trace shows steps that count.
+  float run_scaled() {
+    if (!train_.loss_scale) {
+      train_executor_->run();
+      return 1;
+    }
+    std::map<std::string, std::vector<std::byte>> before;
+    for (const std::string& name : states_.names()) before[name] = states_.read_bytes(name);
+    const auto is_scale = [](const std::string& name) { return name.starts_with(kLossScale); };
+    const float skipped = states_.read(kLossScaleCounts)[1];
+    for (;;) {
+      const float scale = states_.read(kLossScale)[0];
+      train_executor_->run();
+      if (states_.read(kLossScaleCounts)[1] == skipped) return scale;
+      if (scale < 1) fail("trace", "the gradients are not finite at any loss scale. Fix: lower --lr, or --precision fp32");
+      states_.write(kLossScaleCounts, std::vector<float>{0, skipped});
+      for (const auto& [name, bytes] : before)
+        if (!is_scale(name)) states_.write_bytes(name, bytes);
+    }
   }
 
   void finish(WeightFile& out) { add_states(out, graph(), states_, "param.", "buffer."); }
@@ -140,6 +166,7 @@ WeightFile run_trace(Device& device, const TraceOptions& options) {
   network.dropout = 0;
   network.label_smoothing = o.label_smoothing;
   network.frozen_batch_norm = o.frozen_bn;
+  network.storage = storage_of(resolve_precision(o.precision, device.info(), target_for(device.info())));
 
   WeightFile out;
   out.metadata = {{"model", model.name}, {"optimizer", std::string(optimizer.name)}};

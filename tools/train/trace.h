@@ -24,6 +24,7 @@ struct TraceOptions {
   int steps = 1;
   uint64_t seed = 1;                   // of the initial parameters when there are no weights
   std::optional<WeightFile> weights;
+  std::string precision = "fp32";      // or fp16, auto; gradients are written unscaled
   bool frozen_bn = false;              // running statistics instead of the batch's, and they stay as they are
 };
 

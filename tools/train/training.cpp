@@ -6,6 +6,7 @@
 #include "models/init.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
+#include "tools/train/precision.h"
 #include "tools/train/resize.h"
 #include "tools/train/saved_network.h"
 #include "tools/train/training_step.h"
@@ -42,6 +43,7 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.dropout = s.dropout;
   n.label_smoothing = s.label_smoothing;
   n.freeze_backbone = s.freeze_backbone;
+  n.storage = storage_of(s.precision);
   return n;
 }
 
@@ -63,13 +65,15 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
     : device_(device), dataset_(dataset), settings_(settings), hooks_(std::move(hooks)),
       optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), states_(device) {
   check_classes(dataset);
-  network_ = network_of(settings_, dataset);
   const std::string driver = driver_text(device.info());
   const bool same_device = from && from->arithmetic.device == device.info().name && from->arithmetic.driver == driver;
-  build(same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say));
-  Target target = executor_->plan().target;
-  target.tuning.insert(evaluator_->plan().target.tuning.begin(), evaluator_->plan().target.tuning.end());
-  const Arithmetic now{target, executor_->plan().signature(), evaluator_->plan().signature(),
+  const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
+  settings_.precision = resolve_precision(settings_.precision, device.info(), target);
+  network_ = network_of(settings_, dataset);
+  build(target);
+  Target used = executor_->plan().target;
+  used.tuning.insert(evaluator_->plan().target.tuning.begin(), evaluator_->plan().target.tuning.end());
+  const Arithmetic now{used, executor_->plan().signature(), evaluator_->plan().signature(),
                        device.info().name, driver};
   decode();
   if (from) {
@@ -131,6 +135,7 @@ void Training::restore() {
   if (!same_names) fail("checkpoint", "its tensors are not those of this network. Fix: resume with the version that wrote it");
   for (const auto& [name, bytes] : at_.states) states_.write_bytes(name, bytes);
   at_.states.clear();
+  if (step_.loss_scale) skipped_steps_ = int64_t(states_.read(kLossScaleCounts)[1]);
 }
 
 Json Training::config() const {
@@ -166,7 +171,7 @@ TrainResult Training::run(RunFolder& folder) {
     if (stopped || at_.finished || seconds_since(last_save_) > kSaveShare * save_seconds_) save(folder);
   }
   folder.derive(at_, dataset_.classes());
-  return {at_.finished, at_.history, at_.best_epoch};
+  return {at_.finished, at_.history, at_.best_epoch, skipped_steps_};
 }
 
 // The rest of the epoch's steps; false when it was stopped.
@@ -197,21 +202,39 @@ void Training::train_step(const std::vector<int64_t>& positions, const std::vect
                                         settings_.flip ? 0.5f : 0.0f);
     augment.insert(augment.end(), {a.flip, a.dy, a.dx, 0});
   }
-  const Hyper hyper = optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1);
+  const Hyper hyper = optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1 - skipped_steps_);
   const double loss = run_training_step(*executor_, step_, {pixels, augment, labels, hyper, settings_.seed, index});
-  if (!std::isfinite(loss)) fail_not_finite(loss, lr, positions);
+  const bool skipped = step_.loss_scale && follow_loss_scale(loss, lr, positions);
+  if (!skipped && !std::isfinite(loss)) fail_not_finite(loss, lr, positions);
   ++at_.step;
-  if (hooks_.step) hooks_.step({at_.epoch + 1, settings_.epochs, at_.step, steps_per_epoch_, settings_.batch, loss, lr});
+  if (hooks_.step) hooks_.step({at_.epoch + 1, settings_.epochs, at_.step, steps_per_epoch_, settings_.batch, loss, lr, skipped});
 }
 
-void Training::fail_not_finite(double loss, double lr, const std::vector<int64_t>& positions) const {
+// Was the step skipped? The device has decided that by itself; here it is counted, as torch counts Adam's steps, and a scale that
+// can no longer help ends the run.
+bool Training::follow_loss_scale(double loss, double lr, const std::vector<int64_t>& positions) {
+  const int64_t skipped_steps = int64_t(states_.read(kLossScaleCounts)[1]);
+  if (skipped_steps == skipped_steps_) return false;
+  skipped_steps_ = skipped_steps;
+  const double scale = states_.read(kLossScale)[0];
+  if (scale < 1)
+    fail("train", "gradients are not finite at any loss scale (now {:g}): the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. "
+         "Fix: lower --lr, or --precision fp32; the last checkpoint is sound", scale, loss, at_.epoch + 1, at_.step + 1, lr, batch_text(positions));
+  return true;
+}
+
+std::string Training::batch_text(const std::vector<int64_t>& positions) const {
   std::string names;
   constexpr size_t kNamed = 3;
   for (size_t i = 0; i < std::min(kNamed, positions.size()); ++i)
     names += (i ? ", " : "") + train_->sample(size_t(positions[i])).id;
   if (positions.size() > kNamed) names += fmt::format(" and {} more", positions.size() - kNamed);
+  return names;
+}
+
+void Training::fail_not_finite(double loss, double lr, const std::vector<int64_t>& positions) const {
   fail("train", "the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. Fix: lower --lr; the last checkpoint is sound",
-       loss, at_.epoch + 1, at_.step + 1, lr, names);
+       loss, at_.epoch + 1, at_.step + 1, lr, batch_text(positions));
 }
 
 // Validates and moves to the next epoch; false when it was stopped.

@@ -21,6 +21,7 @@ struct StepReport {
   int64_t step = 0, steps = 0;      // of this epoch, done
   int batch = 0;
   double loss = 0, learning_rate = 0;
+  bool skipped = false;             // mixed precision: gradients were not finite, no parameter changed
 };
 
 // How the world hears of a run and stops it; any may be empty.
@@ -37,6 +38,7 @@ struct TrainResult {
   bool finished = false;            // else stopped on request: resume goes on
   std::vector<EpochRecord> history;
   int best_epoch = 0;
+  int64_t skipped_steps = 0;        // by mixed precision, in the whole run
 };
 
 class Training {
@@ -63,6 +65,8 @@ class Training {
   bool train_epoch(RunFolder&);
   void train_step(const std::vector<int64_t>& positions, const std::vector<uint8_t>& pixels);
   [[noreturn]] void fail_not_finite(double loss, double lr, const std::vector<int64_t>& positions) const;
+  bool follow_loss_scale(double loss, double lr, const std::vector<int64_t>& positions);
+  std::string batch_text(const std::vector<int64_t>& positions) const;
   bool finish_epoch();
   std::vector<std::byte> export_model();
   void save(RunFolder&);
@@ -85,6 +89,7 @@ class Training {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Evaluator> evaluator_;
   Checkpoint at_;   // where the run is; the states are read when it is saved
+  int64_t skipped_steps_ = 0;  // as in the state kLossScaleCounts
   std::string inexact_because_;
   Clock::time_point epoch_start_, last_save_;
   double save_seconds_ = 0;
