@@ -8,6 +8,7 @@
 
 #include "models/init.h"
 #include "models/registry.h"
+#include "models/weights/formats.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
 #include "tests/catch.h"
@@ -84,7 +85,7 @@ TEST_CASE("a weight file comes back as it was written, byte for byte each time",
   const TemporaryFolder folder;
   const WeightFile file = sample();
   write_safetensors(folder.path / "w.safetensors", file);
-  const WeightFile back = read_safetensors(folder.path / "w.safetensors");
+  const WeightFile back = read_weights(folder.path / "w.safetensors");
   CHECK(back.metadata == file.metadata);
   REQUIRE(back.tensors.size() == file.tensors.size());
   for (const auto& [name, tensor] : file.tensors) {
@@ -182,10 +183,10 @@ TEST_CASE("no cut or flipped byte makes the reader misbehave", "[weights]") {
 
 TEST_CASE("files that are no weight files are named", "[weights]") {
   const TemporaryFolder folder;
-  CHECK_THROWS_WITH(read_safetensors(folder.path / "absent"), contains("absent: no such file"));
-  CHECK_THROWS_WITH(read_safetensors(folder.path), contains("not a file"));
+  CHECK_THROWS_WITH(read_weights(folder.path / "absent"), contains("absent: no such file"));
+  CHECK_THROWS_WITH(read_weights(folder.path), contains("not a file"));
   std::ofstream(folder.path / "empty").close();
-  CHECK_THROWS_WITH(read_safetensors(folder.path / "empty"), contains("empty: got 0 bytes"));
+  CHECK_THROWS_WITH(read_weights(folder.path / "empty"), contains("empty: got 0 bytes"));
   CHECK_THROWS_WITH(write_safetensors(folder.path / "no" / "w", sample()), contains("cannot be created: No such file or directory"));
   CHECK_THROWS_WITH(sample().at("b.weigth"), contains("the nearest is 'b.weight'"));
 }

@@ -1,10 +1,10 @@
 // Reads safetensors. Every number of the header is checked before it is used: the file may be cut, damaged or made to harm.
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "models/weights/bytes.h"
 #include "models/weights/weight_file.h"
 #include "runtime/error.h"
 
@@ -14,7 +14,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 32 << 20;           // some 300,000 tensors
-constexpr uint64_t kMaxFileBytes = uint64_t(8) << 30;
 constexpr int kMaxDepth = 4;                             // {name: {shape: [..]}} needs 3
 constexpr size_t kMaxRank = 16;
 
@@ -22,13 +21,6 @@ struct Extent {
   uint64_t begin, end;
   std::string name;
 };
-
-// A name as a message may show it: printable and short.
-std::string shown(std::string_view name) {
-  std::string out;
-  for (unsigned char c : name.substr(0, 80)) out += c >= 32 && c < 127 ? char(c) : '?';
-  return out;
-}
 
 [[noreturn]] void damaged(const std::string& source, const std::string& what) {
   fail("safetensors", "{}: {}. Fix: write or download the file again", source, what);
@@ -139,20 +131,6 @@ WeightFile parse_safetensors(std::span<const std::byte> bytes, std::string sourc
   }
   check_tiling(std::move(extents), data.size(), file.source);
   return file;
-}
-
-WeightFile read_safetensors(const std::filesystem::path& path) {
-  std::error_code error;
-  const std::string source = path.string();
-  if (!std::filesystem::exists(path, error)) fail("safetensors", "{}: no such file. Fix: check the path", source);
-  if (!std::filesystem::is_regular_file(path, error)) fail("safetensors", "{}: not a file. Fix: name a .safetensors file", source);
-  const auto size = std::filesystem::file_size(path, error);
-  if (error || size > kMaxFileBytes) fail("safetensors", "{}: file size: got {} bytes, expected at most {}. Fix: name a weight file", source, size, kMaxFileBytes);
-  std::vector<std::byte> bytes(size);
-  std::ifstream in(path, std::ios::binary);
-  in.read(reinterpret_cast<char*>(bytes.data()), std::streamsize(size));
-  if (!in || in.gcount() != std::streamsize(size)) fail("safetensors", "{}: cannot be read. Fix: check its permissions", source);
-  return parse_safetensors(bytes, source);
 }
 
 }  // namespace vkfer

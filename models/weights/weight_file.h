@@ -1,6 +1,6 @@
 #pragma once
-// Named tensors in host memory, and their file: safetensors (an 8-byte header length, a JSON header, the bytes).
-// https://huggingface.co/docs/safetensors gives the format. The reader trusts nothing it reads.
+// Named tensors in host memory, and our own file of them: safetensors (an 8-byte header length, a JSON header, the bytes).
+// https://huggingface.co/docs/safetensors gives the format. The reader trusts nothing it reads. formats.h reads the others.
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -34,8 +34,10 @@ struct WeightTensor {
 
 struct WeightFile {
   std::string source;                             // path, for messages
+  std::string format;                             // how it was read: a name of weight_formats(); empty: made here
   std::map<std::string, WeightTensor> tensors;
   std::map<std::string, std::string> metadata;
+  std::vector<std::string> notes;                 // for people: what else the file holds, and what reading it decided
 
   void set(const std::string& name, std::vector<int64_t> shape, std::span<const float> values) {
     tensors[name] = WeightTensor::of(std::move(shape), values);
@@ -43,7 +45,6 @@ struct WeightFile {
   const WeightTensor& at(const std::string& name) const;  // fails naming the file and the nearest name
 };
 
-WeightFile read_safetensors(const std::filesystem::path&);
 WeightFile parse_safetensors(std::span<const std::byte>, std::string source);
 
 // The same tensors and metadata give the same bytes. Written to a temporary file beside `path`, synced, then renamed.

@@ -1,3 +1,4 @@
+#include "models/weights/formats.h"
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
 #include "tools/data/npy.h"
@@ -37,7 +38,7 @@ TraceOptions options_of(const Arguments& a) {
   o.seed = a.seed;
   o.frozen_bn = a.frozen_batch_norm;
   if (a.given("--precision")) o.precision = a.precision;
-  if (a.given("--weights")) o.weights = read_safetensors(a.weights);
+  if (a.given("--weights")) o.weights = read_weights(a.weights);
   return o;
 }
 

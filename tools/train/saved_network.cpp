@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "models/weights/formats.h"
 #include "runtime/error.h"
 
 namespace vkfer {
@@ -52,7 +53,7 @@ int classifier_rows(const WeightFile& file, const ModelInfo& model) {
 
 SavedNetwork read_network(const std::filesystem::path& path, const std::string& model, int size, int channels) {
   SavedNetwork saved;
-  saved.weights = read_safetensors(path);
+  saved.weights = read_weights(path);
   WeightFile& file = saved.weights;
   const auto named = file.metadata.find("model");
   if (named == file.metadata.end() && model.empty())
