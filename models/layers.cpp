@@ -1,5 +1,7 @@
 #include "models/layers.h"
 
+#include <algorithm>
+
 #include "graph/ops/ops.h"
 
 namespace vkfer {
@@ -8,6 +10,20 @@ namespace {
 StateInfo trained(Layout layout, std::string init) { return {.layout = layout, .trainable = true, .init = std::move(init)}; }
 
 std::string bias_rule(int64_t fan_in) { return "bias_uniform:" + std::to_string(fan_in); }
+
+// {before, after} for one side of `in` pixels, so that ceil(in / stride) come out.
+std::pair<int64_t, int64_t> same_padding(int64_t in, const ConvSpec& spec) {
+  const int64_t out = (in + spec.stride - 1) / spec.stride, total = std::max<int64_t>(0, (out - 1) * spec.stride + spec.kernel - in);
+  return {total / 2, total - total / 2};
+}
+
+// {top, left, bottom, right}. With stride 1 SAME is what the padded layers do anyway.
+std::vector<int64_t> padding(const Shape& in, const ConvSpec& spec, bool same) {
+  if (!same || spec.stride == 1 || spec.pad == 0) return std::vector<int64_t>(4, spec.pad);
+  const auto [top, bottom] = same_padding(in.h(), spec);
+  const auto [left, right] = same_padding(in.w(), spec);
+  return {top, left, bottom, right};
+}
 
 Value as(Graph& graph, Value x, DType type, const std::string& label) {
   if (graph.desc(x).dtype == type) return x;
@@ -26,7 +42,7 @@ Value Layers::conv(const std::string& name, Value x, const ConvSpec& spec) {
     const int64_t fan_in = k * k * per_group;
     inputs.push_back(graph_.state(name + ".bias", {{spec.out}, DType::f32}, trained(Layout::plain, bias_rule(fan_in))));
   }
-  const std::vector<int64_t> stride(2, spec.stride), pad(4, spec.pad);
+  const std::vector<int64_t> stride(2, spec.stride), pad = padding(graph_.shape(x), spec, options_.same_padding);
   return graph_.add1(ops::conv2d, {{"stride", stride}, {"pad", pad}, {"groups", spec.groups}, {"bias", spec.bias}},
                      std::move(inputs), name);
 }

@@ -33,6 +33,7 @@ struct ModelOptions {
   bool training = false;           // batch statistics and dropout
   double dropout = -1;             // -1: the model's own
   bool frozen_batch_norm = false;  // while training: running statistics, and they stay as they are
+  bool same_padding = false;       // strided convolutions pad as TensorFlow's SAME does: what is odd goes right and below
   DType storage = DType::f32;      // of activations; parameters and logits are f32
   int batch = 1;
 };

@@ -83,7 +83,7 @@ TEST_CASE("tool: help and version", "[cli]") {
   const Ran help = place.run("--help");
   CHECK(help.status == 0);
   CHECK_THAT(help.out, contains("train") && contains("trace") && contains("Exit status"));
-  for (const char* verb : {"train", "eval", "infer", "models", "devices", "dump", "trace", "profile", "bench", "tune", "version"}) {
+  for (const char* verb : {"train", "eval", "infer", "import", "weights", "models", "devices", "dump", "trace", "profile", "bench", "tune", "version"}) {
     const Ran ran = place.run(std::string(verb) + " --help");
     CHECK(ran.status == 0);
     CHECK_THAT(ran.out, contains("Examples:") && contains("vkfer " + std::string(verb)));
@@ -123,6 +123,11 @@ TEST_CASE("tool: wrong usage is refused with a remedy, and nothing is written", 
   expect_refused(place, "infer face.png", "no trained run");
   expect_refused(place, "trace --model compact_resnet", "--input is missing");
   expect_refused(place, "dump nothing", "unknown model");
+  expect_refused(place, "weights", "no file named");
+  expect_refused(place, "weights nowhere.pth", "nowhere.pth: no such file");
+  expect_refused(place, "import", "no file named");
+  expect_refused(place, "import x.pth --model mobilenetv2", "--out is missing");
+  expect_refused(place, "import x.pth --model mobilenetv2 -o y --adapt-stem mean", "expected sum");
   expect_refused(place, "devices --device 99", "99");
   expect_refused(place, "profile --model nothing", "unknown model");
   expect_refused(place, "profile --training --inference", "exclude each other");
@@ -448,4 +453,43 @@ TEST_CASE("tool: tune keeps what it found, and plans use it", "[cli][tuning]") {
   CHECK(damaged.status == 0);
   CHECK_THAT(damaged.err, contains("is ignored: it is damaged"));
   CHECK(dump(tuning).at("signature") == untuned.at("signature"));
+}
+
+TEST_CASE("tool: weights of PyTorch are listed, imported and used", "[cli]") {
+  Workplace place;
+  const fs::path files = fs::path(VKFER_FIXTURES) / "torch";
+  const Ran listed = place.run(fmt::format("weights '{}'", (files / "checkpoint_zip.pth").string()));
+  CHECK(listed.status == 0);
+  CHECK_THAT(listed.out, contains("features.0.weight") && contains("[2,1,2,2]") && contains("epoch: 3") && contains("PyTorch (zip), verified: 8 tensors"));
+  const Ran answered = place.run(fmt::format("weights '{}' --json", (files / "legacy2.pth").string()));
+  const Json answer = Json::parse(answered.out);
+  CHECK((answer["format"] == "PyTorch (before 1.6)" && answer["count"] == 3 && answer["bytes"] == 40));
+  CHECK(answer["tensors"][1] == Json({{"name", "a.weight"}, {"dtype", "F32"}, {"shape", {2, 3}}, {"bytes", 24}}));
+
+  std::string damaged = text_of(files / "state_dict.pth");
+  damaged[damaged.find("fc.weight")] ^= 1;
+  std::ofstream(place.path / "damaged.pth", std::ios::binary) << damaged;
+  expect_refused(place, "weights damaged.pth", "damaged.pth: at byte 64: member 'state_dict/data.pkl' has the checksum");
+  expect_refused(place, fmt::format("import '{}' --model compact_resnet -o out.safetensors", (files / "parallel.pth").string()), "no classifier");
+  CHECK(!fs::exists(place.path / "out.safetensors"));
+  expect_refused(place, fmt::format("import '{}' --model compact_resnet --partial --num-classes 3 -o out.safetensors", (files / "parallel.pth").string()), "nothing in it fits");
+
+  // Our own weights under DataParallel's names, as a stranger would bring them; then a run that starts from them.
+  draw_faces(place.path / "faces", 16);
+  REQUIRE(place.run("train --model compact_resnet --data faces --size 16 --epochs 1 --batch 4 --run r").status == 0);
+  expect_refused(place, "eval r --padding same", "a run knows its own");
+  const std::string import = "import r/model.safetensors --model compact_resnet ";
+  const Ran imported = place.run(import + "-o i.safetensors --json");
+  CHECK(imported.status == 0);
+  CHECK(Json::parse(imported.out)["missing"].empty());
+  expect_refused(place, import + "-o r/model.safetensors", "is the file to read");
+  expect_refused(place, import + "--classes a,b -o j.safetensors", "got 2 names, expected 3");
+  expect_refused(place, import + "--preprocessing imagenet -o j.safetensors", "was made with half");
+  expect_refused(place, import + "--padding odd -o j.safetensors", "expected torch or same");
+  expect_refused(place, import + "--channels 1 -o j.safetensors", "--channels");
+  CHECK(place.run(import + "--channels 1 --adapt-stem sum --padding same -o gray.safetensors").status == 0);
+  const Json gray = Json::parse(place.run("weights gray.safetensors --json").out);
+  CHECK((gray["metadata"]["channels"] == "1" && gray["metadata"]["padding"] == "same" && gray["metadata"]["source"] == "model.safetensors"));
+  REQUIRE(place.run("train --model compact_resnet --data faces --size 16 --channels 1 --epochs 1 --batch 4 --weights gray.safetensors --run s").status == 0);
+  CHECK(Json::parse(place.run("weights s/model.safetensors --json").out)["metadata"]["padding"] == "same");
 }

@@ -30,6 +30,14 @@ auto option(T Owner::*member) {
   };
 }
 
+// An option that has the usual short form.
+template <class Owner>
+auto output(std::string Owner::*member) {
+  return [member](CLI::App& app, Arguments& a, const Argument& self) {
+    return app.add_option("-o," + std::string(self.name), a.*member, std::string(self.help))->type_name(std::string(self.value));
+  };
+}
+
 template <class Owner>
 auto flag(bool Owner::*member, bool value = true) {
   return [member, value](CLI::App& app, Arguments& a, const Argument& self) {
@@ -73,7 +81,9 @@ const std::vector<Argument>& table() {
       {"--val-fraction", "F", "of data without a split of its own", option(&A::val_fraction), range(&A::val_fraction, 0.0, 0.9)},
       {"--test-fraction", "F", "of data without a split of its own", option(&A::test_fraction), range(&A::test_fraction, 0.0, 0.9)},
       {"--skip-bad", "", "leave unreadable images out", flag(&A::skip_bad)},
-      {"--weights", "FILE", "safetensors with the weights to start from", option(&A::weights)},
+      {"--weights", "FILE", "weights: safetensors or a PyTorch .pth", option(&A::weights)},
+      {"--preprocessing", "NAME", "the weights' input: imagenet, half or unit", option(&A::preprocessing)},
+      {"--padding", "torch|same", "of strided convolutions", option(&A::padding)},
       {"--freeze-backbone", "", "train the classifier alone", flag(&A::freeze_backbone)},
       {"--precision", "NAME", "fp32, fp16 (mixed) or auto", option(&A::precision)},
       {"--run", "DIR", "folder of the run; default: runs/N", option(&A::run)},
@@ -97,7 +107,10 @@ const std::vector<Argument>& table() {
       {"--loss", "NAME", "ce: softmax cross-entropy", option(&A::loss)},
       {"--steps", "N", "training steps", option(&A::steps), range(&A::steps, 1, 1000000)},
       {"--frozen-bn", "", "batch norm by its running statistics", flag(&A::frozen_batch_norm)},
-      {"--out", "FILE", "safetensors to write", option(&A::out)},
+      {"--out", "FILE", "safetensors to write; also -o", output(&A::out)},
+      {"--partial", "", "take what fits; the rest starts at random", flag(&A::partial)},
+      {"--adapt-stem", "sum|replicate", "3 channels to 1, or 1 to 3", option(&A::adapt_stem)},
+      {"--classes", "NAMES", "a,b,c, or a file with one name a line", option(&A::class_names)},
   };
   return arguments;
 }

@@ -27,6 +27,8 @@ struct Arguments : TrainSettings {
   std::string op;                               // bench ops, tune
   bool frozen_batch_norm = false;               // trace
   int top = 3;                                  // infer
+  bool partial = false;                         // import
+  std::string adapt_stem, class_names;          // import
   std::string json;                             // see Console
   std::set<std::string> given_names;
 

@@ -101,14 +101,14 @@ extern const Verb eval_verb;
 const Verb eval_verb{
     .name = "eval",
     .summary = "Evaluate a run, or a network with a weight file",
-    .arguments = {"--run", "--model", "--weights", "--data", "--split", "--size", "--channels", "--batch", "--seed",
+    .arguments = {"--run", "--model", "--weights", "--preprocessing", "--padding", "--data", "--split", "--size", "--channels", "--batch", "--seed",
                   "--skip-bad", "--precision", "--device", "--json"},
     .positional = "run",
     .positional_help = "folder of a run; default: the newest in runs/",
     .max_positional = 1,
     .examples = "  vkfer eval runs/1 --split test\n"
                 "  vkfer eval runs/1 --data fer2013.zip --split PrivateTest --json test.json\n"
-                "  vkfer eval --model compact_mobilenetv2 --weights W.safetensors --data D\n\n"
+                "  vkfer eval --model compact_mobilenetv2 --weights W.pth --data D\n\n"
                 "On the run's own data with --split val it repeats the training's validation\n"
                 "figures exactly.",
     .run = run_eval,

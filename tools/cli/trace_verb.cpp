@@ -1,7 +1,9 @@
 #include "models/weights/formats.h"
+#include "models/weights/names.h"
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
 #include "tools/data/npy.h"
+#include "tools/train/saved_network.h"
 #include "tools/train/trace.h"
 
 namespace vkfer {
@@ -38,7 +40,13 @@ TraceOptions options_of(const Arguments& a) {
   o.seed = a.seed;
   o.frozen_bn = a.frozen_batch_norm;
   if (a.given("--precision")) o.precision = a.precision;
-  if (a.given("--weights")) o.weights = read_weights(a.weights);
+  if (a.given("--weights")) {
+    o.weights = read_weights(a.weights);
+    adopt_names(*o.weights, find_model(a.model));
+    const auto padding = o.weights->metadata.find("padding");
+    if (padding != o.weights->metadata.end()) o.same_padding = is_same_padding(padding->second);
+  }
+  if (a.given("--padding")) o.same_padding = is_same_padding(a.padding);
   return o;
 }
 
@@ -59,7 +67,7 @@ extern const Verb trace_verb;
 const Verb trace_verb{
     .name = "trace",
     .summary = "Lay training steps open, to compare with PyTorch",
-    .arguments = {"--model", "--weights", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
+    .arguments = {"--model", "--weights", "--padding", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
                   "--weight-decay", "--label-smoothing", "--steps", "--num-classes", "--size", "--frozen-bn", "--seed", "--precision",
                   "--out", "--device", "--json"},
     .examples = "  vkfer trace --model mobilenetv2 --weights w.safetensors --input x.npy \\\n"

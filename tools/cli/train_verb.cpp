@@ -5,6 +5,7 @@
 #include "tools/cli/train_report.h"
 #include "tools/cli/verb.h"
 #include "tools/train/interrupt.h"
+#include "tools/train/saved_network.h"
 
 namespace vkfer {
 namespace {
@@ -105,7 +106,10 @@ void run_train(Arguments& a, Console& console) {
   check_settings(job.settings);
   const Dataset dataset = open_data(job.settings, console);
   check_same_data(job, dataset);
-  if (!job.folder) job.settings = resolve_settings(job.settings, dataset.native_size());
+  if (!job.folder) {
+    job.settings = resolve_settings(job.settings, dataset.native_size());
+    follow_weights(job.settings);
+  }
 
   Device device = open_device(a, console);
   const InterruptGuard guard;
@@ -135,7 +139,8 @@ const Verb train_verb{
     .arguments = {"--model", "--data", "--size", "--channels", "--batch", "--epochs", "--optimizer", "--lr", "--momentum",
                   "--nesterov", "--weight-decay", "--schedule", "--warmup-epochs", "--drop-epochs", "--drop-factor",
                   "--label-smoothing", "--dropout", "--no-flip", "--crop", "--seed", "--val-fraction", "--test-fraction",
-                  "--skip-bad", "--weights", "--freeze-backbone", "--precision", "--run", "--resume", "--device", "--json"},
+                  "--skip-bad", "--weights", "--preprocessing", "--padding", "--freeze-backbone", "--precision",
+                  "--run", "--resume", "--device", "--json"},
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"
                 "  vkfer train --resume runs/1\n\n"

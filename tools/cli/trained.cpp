@@ -29,6 +29,7 @@ Trained from_weights(const Arguments& a) {
   Trained t;
   t.saved = read_network(a.weights, a.given("--model") ? a.model : "", a.given("--size") ? a.size : 0,
                          a.given("--channels") ? a.channels : 0);
+  set_conventions(t.saved, a.preprocessing, a.padding);
   t.settings.data = "builtin";
   return t;
 }
@@ -37,6 +38,8 @@ Trained from_weights(const Arguments& a) {
 
 Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
   if (a.given("--weights")) return from_weights(a);
+  if (a.given("--preprocessing") || a.given("--padding"))
+    fail("usage", "--preprocessing and --padding go with --weights: a run knows its own. Fix: leave them out");
   Trained t;
   t.run = choose_run(a, positional);
   t.config = read_config(t.run);

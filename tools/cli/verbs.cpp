@@ -6,12 +6,12 @@
 
 namespace vkfer {
 
-extern const Verb train_verb, eval_verb, infer_verb, models_verb, devices_verb, dump_verb, trace_verb, profile_verb, bench_verb, tune_verb,
-    version_verb;
+extern const Verb train_verb, eval_verb, infer_verb, import_verb, weights_verb, models_verb, devices_verb, dump_verb, trace_verb, profile_verb,
+    bench_verb, tune_verb, version_verb;
 
 const std::vector<const Verb*>& verbs() {
-  static const std::vector<const Verb*> all{&train_verb, &eval_verb,  &infer_verb,   &models_verb, &devices_verb,
-                                            &dump_verb,  &trace_verb, &profile_verb, &bench_verb,  &tune_verb, &version_verb};
+  static const std::vector<const Verb*> all{&train_verb, &eval_verb,  &infer_verb,   &import_verb, &weights_verb, &models_verb, &devices_verb,
+                                            &dump_verb,  &trace_verb, &profile_verb, &bench_verb,  &tune_verb,    &version_verb};
   return all;
 }
 

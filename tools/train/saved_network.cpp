@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "models/weights/formats.h"
+#include "models/weights/names.h"
 #include "runtime/error.h"
 
 namespace vkfer {
@@ -37,12 +38,46 @@ int agree(const WeightFile& file, const char* option, int said, int asked) {
 
 }  // namespace
 
+bool is_same_padding(std::string_view name) {
+  if (name == kSamePadding) return true;
+  if (name != kTorchPadding) fail("--padding", "got '{}', expected {} or {}", name.substr(0, 100), kTorchPadding, kSamePadding);
+  return false;
+}
+
+void set_conventions(SavedNetwork& saved, const std::string& preprocessing, const std::string& padding) {
+  NetworkSettings& n = saved.network;
+  const auto check = [&](const char* option, const char* key, const std::string& asked, std::string_view said) {
+    if (saved.weights.metadata.count(key) && asked != said)
+      fail(option, "got {}, but {} was made with {}. Fix: leave {} out", asked, saved.weights.source, said, option);
+  };
+  if (!preprocessing.empty()) {
+    check("--preprocessing", "preprocessing", preprocessing, n.preprocessing.name);
+    if (!saved.weights.metadata.count("preprocessing")) n.preprocessing = preprocessing_from_name(preprocessing);
+  }
+  if (!padding.empty()) {
+    check("--padding", "padding", padding, n.same_padding ? kSamePadding : kTorchPadding);
+    n.same_padding = is_same_padding(padding);
+  }
+}
+
+void follow_weights(TrainSettings& s) {
+  if (s.weights.empty()) return;
+  SavedNetwork saved = read_network(s.weights, s.model, 0, s.channels);
+  set_conventions(saved, s.preprocessing, s.padding);
+  const Preprocessing &p = saved.network.preprocessing, known = preprocessing_from_name(p.name);
+  if (p.scale != known.scale || p.mean != known.mean || p.std != known.std)
+    fail("weights", "{}: its preprocessing is called '{}' but has other numbers. Fix: correct the file's metadata", s.weights, p.name);
+  s.preprocessing = p.name;
+  s.padding = saved.network.same_padding ? kSamePadding : kTorchPadding;
+}
+
 void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<std::string>& classes) {
   const Preprocessing& p = n.preprocessing;
   file.metadata["model"] = n.model->name;
   file.metadata["size"] = std::to_string(n.size);
   file.metadata["channels"] = std::to_string(n.channels);
   file.metadata["classes"] = Json(classes).dump();
+  if (n.same_padding) file.metadata["padding"] = kSamePadding;
   file.metadata["preprocessing"] = Json({{"name", p.name}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}}).dump();
 }
 
@@ -51,7 +86,7 @@ int classifier_rows(const WeightFile& file, const ModelInfo& model) {
   return it == file.tensors.end() || it->second.shape.empty() ? 0 : int(it->second.shape[0]);
 }
 
-SavedNetwork read_network(const std::filesystem::path& path, const std::string& model, int size, int channels) {
+SavedNetwork read_network(const std::filesystem::path& path, const std::string& model, int size, int channels, int classes) {
   SavedNetwork saved;
   saved.weights = read_weights(path);
   WeightFile& file = saved.weights;
@@ -59,6 +94,7 @@ SavedNetwork read_network(const std::filesystem::path& path, const std::string& 
   if (named == file.metadata.end() && model.empty())
     fail("--model", "{} does not say which network it belongs to. Fix: --model NAME", path.string());
   const ModelInfo& info = find_model(named == file.metadata.end() ? model : named->second);
+  adopt_names(file, info);
   if (!model.empty() && &find_model(model) != &info)
     fail("--model", "got {}, but {} holds weights of {}", model, path.string(), info.name);
 
@@ -69,8 +105,10 @@ SavedNetwork read_network(const std::filesystem::path& path, const std::string& 
   n.channels = agree(file, "--channels", number(file, "channels", 0), channels);
   if (n.channels == 0) n.channels = 3;
   n.classes = classifier_rows(file, info);
-  if (n.classes < 1) fail("weights", "{}: no classifier '{}.weight' in it", path.string(), info.classifier);
+  if (n.classes < 1) n.classes = classes;
+  if (n.classes < 1) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), info.classifier);
   n.preprocessing = info.preprocessing;
+  if (const auto padding = file.metadata.find("padding"); padding != file.metadata.end()) n.same_padding = is_same_padding(padding->second);
   try {
     if (const Json p = parse(file, "preprocessing"); p.is_object())
       n.preprocessing = {p.at("name"), p.at("scale"), p.at("mean").get<std::vector<double>>(), p.at("std").get<std::vector<double>>()};

@@ -84,6 +84,7 @@ void check_settings(const TrainSettings& s) {
   within("--crop", s.crop, -1, 1024);
   within("--val-fraction", s.val_fraction, 0.0, 0.9);
   within("--test-fraction", s.test_fraction, 0.0, 0.9);
+  if (!s.preprocessing.empty()) preprocessing_from_name(s.preprocessing);
   if (s.nesterov && s.momentum == 0) fail("--nesterov", "needs a momentum above 0. Fix: --momentum 0.9");
 }
 

@@ -35,6 +35,8 @@ struct TrainSettings {
   double val_fraction = 0.1, test_fraction = 0.1;  // of data without a split of its own
   bool skip_bad = false;           // leave unreadable images out instead of failing
   std::string weights;             // start from this file; "": random
+  std::string preprocessing;       // a name of preprocessing_from_name(); "": the model's own
+  std::string padding;             // of strided convolutions: torch or same; "": torch
   bool freeze_backbone = false;    // train the head alone
   std::string precision = "auto";  // fp32, fp16 or auto, see precision.h; a run folder says which it was
 
@@ -69,6 +71,8 @@ void for_each_setting(Settings& s, F&& f) {
   f("test_fraction", s.test_fraction);
   f("skip_bad", s.skip_bad);
   f("weights", s.weights);
+  f("preprocessing", s.preprocessing);
+  f("padding", s.padding);
   f("freeze_backbone", s.freeze_backbone);
   f("precision", s.precision);
 }

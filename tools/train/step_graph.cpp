@@ -30,6 +30,7 @@ void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
   options.dropout = n.dropout;
   options.frozen_batch_norm = n.frozen_batch_norm || n.freeze_backbone;
   options.storage = n.storage;
+  options.same_padding = n.same_padding;
   const Value step = training ? s.graph.input("step", {{4}, DType::i32}) : Value{};
   const BuiltModel built = build_model(*n.model, s.graph, s.images, step, options);
   s.step = built.step;

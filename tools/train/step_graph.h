@@ -24,6 +24,7 @@ struct NetworkSettings {
   double dropout = -1;              // -1: the model's own
   double label_smoothing = 0;       // of the training loss
   bool frozen_batch_norm = false;   // while training
+  bool same_padding = false;        // see ModelOptions
   bool freeze_backbone = false;     // train the head alone
   DType storage = DType::f32;       // of activations; f16 also scales the loss while training
 };

@@ -167,6 +167,7 @@ WeightFile run_trace(Device& device, const TraceOptions& options) {
   network.label_smoothing = o.label_smoothing;
   network.frozen_batch_norm = o.frozen_bn;
   network.storage = storage_of(resolve_precision(o.precision, device.info(), target_for(device.info())));
+  network.same_padding = o.same_padding;
 
   WeightFile out;
   out.metadata = {{"model", model.name}, {"optimizer", std::string(optimizer.name)}};

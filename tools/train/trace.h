@@ -25,6 +25,7 @@ struct TraceOptions {
   uint64_t seed = 1;                   // of the initial parameters when there are no weights
   std::optional<WeightFile> weights;
   std::string precision = "fp32";      // or fp16, auto; gradients are written unscaled
+  bool same_padding = false;           // see ModelOptions
   bool frozen_bn = false;              // running statistics instead of the batch's, and they stay as they are
 };
 

@@ -39,7 +39,8 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.classes = int(dataset.classes().size());
   n.batch = s.batch;
   n.pixel_channels = std::min(s.channels, std::max(1, dataset.channels()));
-  n.preprocessing = n.model->preprocessing;
+  n.preprocessing = s.preprocessing.empty() ? n.model->preprocessing : preprocessing_from_name(s.preprocessing);
+  n.same_padding = !s.padding.empty() && is_same_padding(s.padding);
   n.dropout = s.dropout;
   n.label_smoothing = s.label_smoothing;
   n.freeze_backbone = s.freeze_backbone;
