@@ -84,7 +84,10 @@ TEST_CASE("a workload's profile covers its plan", "[bench][device]") {
   const auto work = training ? training_workload(test_device(), small_network(), optimizer, {}, target)
                              : inference_workload(test_device(), small_network(), target);
   int calls = 0;
-  const Profile p = profile_workload(*work, {1, 3, [&](int done, int total) { CHECK(done <= total), ++calls; }});
+  const Profile p = profile_workload(*work, {1, 3, [&](int done, int total) {
+                                                ++calls;
+                                                CHECK(done <= total);
+                                              }});
   CHECK(calls == 4);
   CHECK(p.step.milliseconds.repeats == 3);
   CHECK(p.step.milliseconds.min > 0);
