@@ -4,6 +4,9 @@
 //   add          batch_norm -> y, add(y, r)            =>  batch_norm{residual}(..., r)            (conv2d too, for inference)
 //   activation   batch_norm -> y, relu(y)              =>  batch_norm{activation = relu}           (conv2d and linear too, for inference)
 //   fold         conv2d -> y, batch_norm_eval(y, ...)  =>  fold_filter, fold_bias, conv2d{bias}    (inference)
+//
+// In a training graph, what no trainable state reaches is fused as for inference: the layers of a frozen backbone.
+#include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
@@ -31,10 +34,22 @@ class Rewriter {
       for (Value v : n.in) ++uses_[size_t(v.id)];
     for (size_t v = 0; v < uses_.size(); ++v) uses_[v] += g_.values()[v].output;
     for (const Update& u : g_.updates()) ++uses_[size_t(u.value.id)];
+    mark_trained();
     for (size_t i = 0; i < g_.nodes().size(); ++i)
-      if (add(int(i)) || activation(int(i)) || (inference_ && fold(int(i)))) return true;
+      if (add(int(i)) || activation(int(i)) || fold(int(i))) return true;
     return false;
   }
+
+  // trained_[v]: a gradient passes through v.
+  void mark_trained() {
+    trained_.assign(g_.values().size(), false);
+    for (size_t v = 0; v < trained_.size(); ++v) trained_[v] = g_.values()[v].role == Role::state && g_.values()[v].state.trainable;
+    for (const Node& n : g_.nodes()) {
+      const bool any = std::any_of(n.in.begin(), n.in.end(), [&](Value v) { return trained_[size_t(v.id)]; });
+      for (Value v : n.out) trained_[size_t(v.id)] = any;
+    }
+  }
+  bool only_forward(const Node& n) const { return inference_ || !trained_[size_t(n.out[0].id)]; }
 
   // The node behind `v` when this is its first output and nobody else reads it.
   std::optional<int> sole_producer(Value v) const {
@@ -63,7 +78,7 @@ class Rewriter {
     const std::optional<int> p = sole_producer(tail.in[second]);
     if (!p || tail.in[0] == tail.in[1]) return false;
     Node fused = g_.nodes()[size_t(*p)];
-    if (!(is_norm(fused) || (inference_ && fused.op == &ops::conv2d)) || !plain(fused)) return false;
+    if (!(is_norm(fused) || (only_forward(tail) && fused.op == &ops::conv2d)) || !plain(fused)) return false;
     if (!(g_.desc(tail.in[0]) == g_.desc(tail.in[1]))) return false;
     fused.attrs.set("residual", 1);
     fused.in.push_back(tail.in[!second]);
@@ -79,7 +94,7 @@ class Rewriter {
     const std::optional<int> p = sole_producer(tail.in[0]);
     if (!p) return false;
     Node fused = g_.nodes()[size_t(*p)];
-    const bool takes = is_norm(fused) || (inference_ && (fused.op == &ops::conv2d || fused.op == &ops::linear));
+    const bool takes = is_norm(fused) || (only_forward(tail) && (fused.op == &ops::conv2d || fused.op == &ops::linear));
     if (!takes || fused.attrs.text("activation", "none") != "none") return false;
     fused.attrs.set("activation", std::string(tail.op->name));
     fused.out[0] = tail.out[0];
@@ -89,7 +104,7 @@ class Rewriter {
 
   bool fold(int i) {
     const Node norm = g_.nodes()[size_t(i)];
-    if (norm.op != &ops::batch_norm_eval) return false;
+    if (norm.op != &ops::batch_norm_eval || !only_forward(norm)) return false;
     const std::optional<int> p = sole_producer(norm.in[0]);
     if (!p) return false;
     Node conv = g_.nodes()[size_t(*p)];
@@ -116,6 +131,7 @@ class Rewriter {
   Graph& g_;
   const bool inference_;
   std::vector<int> uses_;
+  std::vector<bool> trained_;
 };
 
 }  // namespace

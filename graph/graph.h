@@ -29,13 +29,14 @@ enum class Role : uint8_t { input, state, computed };
 //   plain          same order
 //   filter         device [r,s,ci/groups,co]  <-> torch [co,ci/groups,r,s]
 //   linear         device [in,out]            <-> torch [out,in]
-//   linear_flatten device [h*w*c,out]         <-> torch [out,c*h*w]: a linear after flattening [n,h,w,c]
+//   linear_flatten device [h*w*c,out]         <-> torch [out,c*h*w]: a linear after flattening [n,h,w,c];
+//                  device [h*w*c]             <-> torch [c*h*w]: a batch norm there
 enum class Layout : uint8_t { plain, filter, linear, linear_flatten };
 
 struct StateInfo {
   Layout layout = Layout::plain;
   bool trainable = false;          // a parameter the optimizer may change
-  // zeros | ones | constant:<value> | kaiming_normal_fan_out | kaiming_uniform_fan_in | conv_uniform | bias_uniform:<fan_in> | normal:<std> | glorot_uniform | he_uniform
+  // zeros | ones | constant:<value> | kaiming_normal_fan_out | kaiming_uniform_fan_in | conv_uniform | uniform_fan_out | bias_uniform:<fan_in> | normal:<std> | glorot_uniform | he_uniform
   std::string init = "zeros";
   Shape flatten_from;              // linear_flatten: the [h,w,c] that was flattened
 };

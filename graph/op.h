@@ -82,14 +82,14 @@ class Lowering {
       : graph_(graph), node_(node), guard_bytes_(guard_bytes), target(target) {}
 
   const Attrs& attrs() const { return node_.attrs; }
-  const TensorDesc& in_desc(int i) const { return graph_.desc(node_.in[size_t(i)]); }
-  const TensorDesc& out_desc(int i) const { return graph_.desc(node_.out[size_t(i)]); }
+  const TensorDesc& in_desc(int i) const { return in_parts_.count(i) ? in_parts_.at(i).desc : graph_.desc(node_.in[size_t(i)]); }
+  const TensorDesc& out_desc(int i) const { return out_parts_.count(i) ? out_parts_.at(i).desc : graph_.desc(node_.out[size_t(i)]); }
   int inputs() const { return int(node_.in.size()); }
   int outputs() const { return int(node_.out.size()); }
   const std::string& label() const { return node_.label; }
 
-  Binding in(int i) const { return {Binding::Kind::value, node_.in[size_t(i)].id, 0, in_desc(i).bytes()}; }
-  Binding out(int i) const { return {Binding::Kind::value, node_.out[size_t(i)].id, 0, out_desc(i).bytes()}; }
+  Binding in(int i) const { return in_parts_.count(i) ? in_parts_.at(i).binding : Binding{Binding::Kind::value, node_.in[size_t(i)].id, 0, in_desc(i).bytes()}; }
+  Binding out(int i) const { return out_parts_.count(i) ? out_parts_.at(i).binding : Binding{Binding::Kind::value, node_.out[size_t(i)].id, 0, out_desc(i).bytes()}; }
   // Rows [first, first+count) along dimension 0.
   Binding in(int i, Slice s) const { return sliced(in(i), in_desc(i), s); }
   Binding out(int i, Slice s) const { return sliced(out(i), out_desc(i), s); }
@@ -102,6 +102,9 @@ class Lowering {
   Binding out_pack(int kind, size_t offset, size_t bytes) const { return {Binding::Kind::value, node_.out[size_t(kind * tensors())].id, offset, bytes}; }
   // Output i is what a state, input j, becomes: both are one storage.
   bool updates(int i, int j) const;
+  // From here on input i (output i) is the tensor `desc` at `part`: for lowering a node piece by piece.
+  void substitute_in(int i, Binding part, const TensorDesc& desc) { in_parts_[i] = {part, desc}; }
+  void substitute_out(int i, Binding part, const TensorDesc& desc) { out_parts_[i] = {part, desc}; }
 
   // Cuts dimension 0 into the fewest slices whose every listed tensor stays within max_storage_range, each start on the
   // storage alignment. Usually one slice. Fails, naming the node, when a single row is too big.
@@ -126,10 +129,15 @@ class Lowering {
   std::array<uint32_t, 3> linear_groups(uint64_t groups) const;
 
  private:
+  struct Part {
+    Binding binding;
+    TensorDesc desc;
+  };
   Binding sliced(Binding, const TensorDesc&, Slice) const;
   const Graph& graph_;
   const Node& node_;
   const size_t guard_bytes_;
+  std::map<int, Part> in_parts_, out_parts_;
 
  public:
   const Target& target;

@@ -14,27 +14,30 @@ const std::string kInit = "conv_uniform";
 const InvertedResidualNames kFirst = {"", "", "0", "1", "3", "4"};
 const InvertedResidualNames kNames = {"0", "1", "3", "4", "6", "7"};
 
-BuiltModel build(Graph& graph, Value images, Value step, const ModelOptions& options) {
-  Layers layers(graph, options, step);
-  Value x = layers.begin(images);
+Value backbone(Layers& layers, Value x) {
+  layers.begin_block();
   x = layers.conv("init_conv.0", x, {.out = 32, .kernel = 3, .pad = 1, .init = kInit});
   x = layers.batch_norm("init_conv.1", x);
   x = layers.activation(ops::relu6, "init_conv.2", x);
 
   int index = 0;
   for (const auto& row : kRows)
-    for (int i = 0; i < row.count; ++i)
+    for (int i = 0; i < row.count; ++i) {
+      layers.begin_block();
       x = inverted_residual(layers, "bottlenecks." + std::to_string(index++) + ".block.",
                             row.expansion == 1 ? kFirst : kNames, x,
                             {.expansion = row.expansion, .out = row.channels, .stride = i == 0 ? row.stride : 1, .init = kInit});
+    }
 
+  layers.begin_block();
   x = layers.conv("last_conv.0", x, {.out = 128, .kernel = 1, .init = kInit});
   x = layers.batch_norm("last_conv.1", x);
-  x = layers.activation(ops::relu6, "last_conv.2", x);
-  x = layers.dropout("dropout", x, options.dropout);
-  x = layers.global_avg_pool("pool", x);
-  Value logits = layers.linear("classifier", x, options.classes);
-  return {.images = images, .logits = logits, .step = layers.used_step() ? step : Value{}, .feature_label = "pool"};
+  return layers.activation(ops::relu6, "last_conv.2", x);
+}
+
+Value neck(Layers& layers, Value x) {
+  x = layers.dropout("dropout", x, layers.options().dropout);
+  return layers.global_avg_pool("pool", x);
 }
 
 }  // namespace
@@ -47,8 +50,8 @@ const ModelInfo compact_mobilenet_v2 = {
     .default_dropout = 0.2,
     .preprocessing = preprocessing_from_name("half"),
     .classifier = "classifier",
-    .head = {"classifier."},
-    .build = build,
+    .backbone = backbone,
+    .neck = neck,
 };
 
 }  // namespace vkfer

@@ -17,43 +17,40 @@ Value residual_block(Layers& layers, const std::string& name, Value x, int out, 
   Value shortcut = layers.conv(name + ".shortcut", x, {.out = out, .kernel = 1, .bias = true});
   y = layers.add(name + ".add", y, shortcut);
   y = layers.activation(ops::relu, name + ".relu2", y);
-  y = layers.max_pool2(name + ".pool", y);
+  y = layers.max_pool(name + ".pool", y, 2, 2);
   return layers.dropout(name + ".dropout", y, dropout);
 }
 
-BuiltModel build(Graph& graph, Value images, Value step, const ModelOptions& options, int first, int second) {
-  Layers layers(graph, options, step);
-  Value x = layers.begin(images);
-  x = residual_block(layers, "block1", x, first, options.dropout);
-  x = residual_block(layers, "block2", x, second, options.dropout);
-  const Shape s = graph.shape(x);
+Value neck(Layers& layers, Value x) {
+  const Shape s = layers.shape(x);
   x = layers.flatten("flatten", x);
   x = layers.linear("fc1", x, 64, "conv_uniform", {}, {s.h(), s.w(), s.c()});
   x = layers.activation(ops::relu, "fc1.relu", x);
-  x = layers.dropout("fc1.dropout", x, options.dropout);
-  Value logits = layers.linear("fc2", x, options.classes);
-  return {.images = images, .logits = logits, .step = layers.used_step() ? step : Value{}, .feature_label = "fc1.relu"};
+  return layers.dropout("fc1.dropout", x, layers.options().dropout);
 }
 
-BuiltModel build_24_48(Graph& g, Value images, Value step, const ModelOptions& o) { return build(g, images, step, o, 24, 48); }
-BuiltModel build_22_42(Graph& g, Value images, Value step, const ModelOptions& o) { return build(g, images, step, o, 22, 42); }
-
-ModelInfo described(std::string name, std::string title, decltype(&build_24_48) builder) {
+ModelInfo described(std::string name, std::string title, int first, int second) {
   return {.name = std::move(name),
           .title = std::move(title),
           .default_size = 48,
           .default_dropout = 0.2,
           .preprocessing = preprocessing_from_name("half"),
           .classifier = "fc2",
-          .head = {"fc1.", "fc2."},
-          .build = builder};
+          .backbone =
+              [=](Layers& layers, Value x) {
+                layers.begin_block();
+                x = residual_block(layers, "block1", x, first, layers.options().dropout);
+                layers.begin_block();
+                return residual_block(layers, "block2", x, second, layers.options().dropout);
+              },
+          .neck = neck};
 }
 
 }  // namespace
 
 const ModelInfo compact_resnet =
-    described("compact_resnet", "compact ResNet for 48x48 faces, channels 24 and 48, 481,551 parameters", build_24_48);
+    described("compact_resnet", "compact ResNet for 48x48 faces, channels 24 and 48, 481,551 parameters", 24, 48);
 const ModelInfo compact_resnet_418k =
-    described("compact_resnet_418k", "compact ResNet for 48x48 faces, channels 22 and 42, 418,171 parameters", build_22_42);
+    described("compact_resnet_418k", "compact ResNet for 48x48 faces, channels 22 and 42, 418,171 parameters", 22, 42);
 
 }  // namespace vkfer

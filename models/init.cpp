@@ -62,6 +62,7 @@ Sampler sampler_for(const std::string& name, const ValueInfo& info) {
   if (kind == "kaiming_normal_fan_out") return normal_of(std::sqrt(2 / f.out));
   if (kind == "kaiming_uniform_fan_in" || kind == "he_uniform") return uniform_within(std::sqrt(6 / f.in));
   if (kind == "conv_uniform") return uniform_within(1 / std::sqrt(f.in));
+  if (kind == "uniform_fan_out") return uniform_within(1 / std::sqrt(f.out));
   if (kind == "bias_uniform") return uniform_within(1 / std::sqrt(parameter_of(rule, name)));
   if (kind == "normal") return normal_of(parameter_of(rule, name));
   if (kind == "glorot_uniform") return uniform_within(std::sqrt(6 / (f.in + f.out)));

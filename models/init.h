@@ -15,6 +15,7 @@ namespace vkfer {
 //   kaiming_normal_fan_out   N(0, sqrt(2 / fan_out))
 //   kaiming_uniform_fan_in, he_uniform   U(+-sqrt(6 / fan_in))
 //   conv_uniform             U(+-1 / sqrt(fan_in)): torch's default for Conv2d and Linear weights
+//   uniform_fan_out          U(+-1 / sqrt(fan_out))
 //   bias_uniform:<fan_in>    U(+-1 / sqrt(fan_in)): torch's default for their biases
 //   normal:<std>             N(0, std)
 //   glorot_uniform           U(+-sqrt(6 / (fan_in + fan_out)))

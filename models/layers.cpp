@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "graph/ops/ops.h"
+#include "runtime/error.h"
 
 namespace vkfer {
 namespace {
-
-StateInfo trained(Layout layout, std::string init) { return {.layout = layout, .trainable = true, .init = std::move(init)}; }
 
 std::string bias_rule(int64_t fan_in) { return "bias_uniform:" + std::to_string(fan_in); }
 
@@ -32,15 +31,40 @@ Value as(Graph& graph, Value x, DType type, const std::string& label) {
 
 }  // namespace
 
+Value Layers::parameter(const std::string& name, const Shape& shape, StateInfo info) {
+  info.trainable = !frozen(name);
+  return graph_.state(name, {shape, DType::f32}, std::move(info));
+}
+
+void Layers::check_freeze(const std::string& model) const {
+  std::vector<std::string> layers;
+  bool any = false;
+  for (Value v : graph_.states()) {
+    const ValueInfo& info = graph_.info(v);
+    layers.push_back(info.name.substr(0, info.name.rfind('.')));
+    any = any || info.state.trainable;
+  }
+  if (!freeze_.backbone() && freeze_.blocks() > blocks_)
+    fail("--freeze", "got blocks:{}, but {} has {} blocks. Fix: --freeze backbone, or fewer", freeze_.blocks(), model, blocks_);
+  for (const std::string& pattern : freeze_.patterns()) {
+    const auto fits = [&](Value v) { return matches_layer(pattern, graph_.info(v).name); };
+    if (std::ranges::any_of(graph_.states(), fits)) continue;
+    const std::string near = nearest_name(pattern, layers);
+    fail("--freeze", "got '{}', but {} has no layer of that name. Fix: {}", pattern, model,
+         near.empty() ? fmt::format("vkfer dump {} lists them", model) : "did you mean " + near + "?");
+  }
+  if (!any) fail("--freeze", "got '{}', which leaves nothing of {} to train. Fix: freeze less", options_.freeze, model);
+}
+
 Value Layers::begin(Value images) { return as(graph_, images, options_.storage, "input.cast"); }
 
 Value Layers::conv(const std::string& name, Value x, const ConvSpec& spec) {
   const int64_t in = graph_.shape(x).c(), per_group = in / spec.groups, k = spec.kernel;
-  Value filter = graph_.state(name + ".weight", {{k, k, per_group, spec.out}, DType::f32}, trained(Layout::filter, spec.init));
+  Value filter = parameter(name + ".weight", {k, k, per_group, spec.out}, {.layout = Layout::filter, .init = spec.init});
   std::vector<Value> inputs = {x, as(graph_, filter, options_.storage, name + ".cast")};
   if (spec.bias) {
     const int64_t fan_in = k * k * per_group;
-    inputs.push_back(graph_.state(name + ".bias", {{spec.out}, DType::f32}, trained(Layout::plain, bias_rule(fan_in))));
+    inputs.push_back(parameter(name + ".bias", {spec.out}, {.init = spec.bias_init.empty() ? bias_rule(fan_in) : spec.bias_init}));
   }
   const std::vector<int64_t> stride(2, spec.stride), pad = padding(graph_.shape(x), spec, options_.same_padding);
   return graph_.add1(ops::conv2d, {{"stride", stride}, {"pad", pad}, {"groups", spec.groups}, {"bias", spec.bias}},
@@ -52,14 +76,20 @@ Value Layers::depthwise(const std::string& name, Value x, ConvSpec spec) {
   return conv(name, x, spec);
 }
 
-Value Layers::batch_norm(const std::string& name, Value x, const BatchNormSpec& spec) {
-  const TensorDesc channels{{graph_.shape(x).c()}, DType::f32};
-  Value gamma = graph_.state(name + ".weight", channels, trained(Layout::plain, "ones"));
-  Value beta = graph_.state(name + ".bias", channels, trained(Layout::plain, "zeros"));
-  Value mean = graph_.state(name + ".running_mean", channels, {.init = "zeros"});
-  Value var = graph_.state(name + ".running_var", channels, {.init = "ones"});
+Value Layers::batch_norm(const std::string& name, Value x, const BatchNormSpec& spec, const Shape& flattened) {
+  const TensorDesc channels{{graph_.shape(x).last()}, DType::f32};
+  StateInfo info;
+  if (flattened.rank()) info.layout = Layout::linear_flatten, info.flatten_from = flattened;
+  const auto starting = [&](const char* init) {
+    info.init = init;
+    return info;
+  };
+  Value gamma = parameter(name + ".weight", channels.shape, starting("ones"));
+  Value beta = parameter(name + ".bias", channels.shape, starting("zeros"));
+  Value mean = graph_.state(name + ".running_mean", channels, starting("zeros"));
+  Value var = graph_.state(name + ".running_var", channels, starting("ones"));
   std::vector<Value> inputs = {x, gamma, beta, mean, var};
-  if (!options_.training || options_.frozen_batch_norm)
+  if (!options_.training || options_.frozen_batch_norm || frozen(name + ".weight"))
     return graph_.add1(ops::batch_norm_eval, {{"eps", spec.eps}}, std::move(inputs), name);
   auto out = graph_.add(ops::batch_norm, {{"eps", spec.eps}, {"momentum", spec.momentum}}, std::move(inputs), name);
   graph_.update(mean, out[3]);
@@ -71,31 +101,59 @@ Value Layers::activation(const OpDef& op, const std::string& label, Value x) { r
 
 Value Layers::add(const std::string& label, Value a, Value b) { return graph_.add1(ops::add, {}, {a, b}, label); }
 
-Value Layers::max_pool2(const std::string& label, Value x) {
-  const std::vector<int64_t> two(2, 2);
-  return graph_.add1(ops::max_pool, {{"kernel", two}, {"stride", two}}, {x}, label);
+Value Layers::max_pool(const std::string& label, Value x, int kernel, int stride, int pad) {
+  const std::vector<int64_t> kernels(2, kernel), strides(2, stride), pads(4, pad);
+  return graph_.add1(ops::max_pool, {{"kernel", kernels}, {"stride", strides}, {"pad", pads}}, {x}, label);
+}
+
+Value Layers::adaptive_avg_pool(const std::string& label, Value x, int size) {
+  if (shape(x).h() == size && shape(x).w() == size) return x;
+  return graph_.add1(ops::adaptive_avg_pool, {{"size", std::vector<int64_t>(2, size)}}, {x}, label);
 }
 
 Value Layers::global_avg_pool(const std::string& label, Value x) {
   return graph_.add1(ops::global_avg_pool, {}, {x}, label);
 }
 
+Value Layers::global_max_pool(const std::string& label, Value x) {
+  return graph_.add1(ops::global_max_pool, {}, {x}, label);
+}
+
+Value Layers::squeeze_excite(const std::string& name, Value x, int squeezed, const std::string& init) {
+  const int64_t c = shape(x).c();
+  const StateInfo filter{.layout = Layout::filter, .init = init}, bias{.init = "zeros"};
+  return graph_.add(ops::squeeze_excite, {{"activation", "silu"}},
+                    {x, parameter(name + ".fc1.weight", {1, 1, c, squeezed}, filter), parameter(name + ".fc1.bias", {squeezed}, bias),
+                     parameter(name + ".fc2.weight", {1, 1, squeezed, c}, filter), parameter(name + ".fc2.bias", {c}, bias)},
+                    name)[0];
+}
+
 Value Layers::flatten(const std::string& label, Value x) { return graph_.add1(ops::flatten, {}, {x}, label); }
 
 Value Layers::dropout(const std::string& label, Value x, double p) {
-  if (!options_.training || p <= 0) return x;
-  return graph_.add1(ops::dropout, {{"p", p}, {"salt", ++dropouts_}}, {x, step_}, label);
+  if (!random(p)) return x;
+  return graph_.add1(ops::dropout, {{"p", p}, {"salt", next_salt(label)}}, {x, step_}, label);
+}
+
+Value Layers::add_stochastic(const std::string& label, Value shortcut, Value y, double p) {
+  if (!random(p)) return add(label, shortcut, y);
+  return graph_.add1(ops::stochastic_depth, {{"p", p}, {"salt", next_salt(label)}, {"residual", 1}}, {y, step_, shortcut}, label);
+}
+
+bool Layers::random(double p) const { return options_.training && options_.stochastic && p > 0; }
+
+int Layers::next_salt(const std::string& label) {
+  if (!step_) fail("model", "'{}': step input: got none, expected one, as it drops at random. Fix: give one", label);
+  return ++salts_;
 }
 
 Value Layers::linear(const std::string& name, Value x, int out, const std::string& init, const std::string& bias_init,
                      const Shape& flattened) {
   x = as(graph_, x, DType::f32, name + ".cast");
   const int64_t in = graph_.shape(x).last();
-  StateInfo info = trained(flattened.rank() ? Layout::linear_flatten : Layout::linear, init);
-  info.flatten_from = flattened;
-  Value weight = graph_.state(name + ".weight", {{in, out}, DType::f32}, info);
-  Value bias = graph_.state(name + ".bias", {{out}, DType::f32},
-                            trained(Layout::plain, bias_init.empty() ? bias_rule(in) : bias_init));
+  const Layout layout = flattened.rank() ? Layout::linear_flatten : Layout::linear;
+  Value weight = parameter(name + ".weight", {in, out}, {.layout = layout, .init = init, .flatten_from = flattened});
+  Value bias = parameter(name + ".bias", {out}, {.init = bias_init.empty() ? bias_rule(in) : bias_init});
   return graph_.add1(ops::linear, {{"bias", true}}, {x, weight, bias}, name);
 }
 

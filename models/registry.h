@@ -1,12 +1,14 @@
 #pragma once
-// The models by name. A model is a function that adds its nodes and states to a graph; everything else about it is data.
+// The models by name. A model is a backbone, from images to a feature map, and a head, from the map to what the network
+// answers; both are functions that add nodes and states to a graph. Everything else about a model is data.
 //
 //   const ModelInfo& model = find_model("mobilenetv2");
 //   Graph g;
 //   Value images = g.input("images", {{8, 48, 48, 3}, DType::f32});
 //   Value step = g.input("step", {{4}, DType::i32});
-//   BuiltModel net = model.build(g, images, step, {.size = 48, .classes = 7, .training = true, .batch = 8});
+//   BuiltModel net = build_model(model, g, images, step, {.size = 48, .classes = 7, .training = true, .batch = 8});
 //   g.output(net.logits, "logits");
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,20 +20,24 @@ namespace vkfer {
 
 // The input a network expects: (pixel * scale - mean[c]) / std[c], pixel in 0..255, channels R, G, B.
 struct Preprocessing {
-  std::string name;             // "imagenet", "half"
+  std::string name;             // "imagenet", "half", ...
   double scale = 1.0 / 255;
   std::vector<double> mean, std;  // one per channel of three
   // For one channel the mean over the three serves.
   Preprocessing for_channels(int channels) const;
 };
-Preprocessing preprocessing_from_name(std::string_view name);  // imagenet, half, unit; fails naming them
+Preprocessing preprocessing_from_name(std::string_view name);  // imagenet, half, unit, caffe; fails naming them
 
 struct ModelOptions {
   int size = 48;                   // input height and width
   int channels = 3;
-  int classes = 7;
-  bool training = false;           // batch statistics and dropout
+  int classes = 7;                 // 0: no class logits, with valence_arousal
+  bool valence_arousal = false;    // two more outputs, [n,1] each
+  std::string head;                // "": the model's own; else see models/head.h
+  std::string freeze;              // "": nothing; else see models/freeze.h
+  bool training = false;           // batch statistics, dropout and stochastic depth
   double dropout = -1;             // -1: the model's own
+  bool stochastic = true;          // false: no dropout and no stochastic depth while training, whatever the model has
   bool frozen_batch_norm = false;  // while training: running statistics, and they stay as they are
   bool same_padding = false;       // strided convolutions pad as TensorFlow's SAME does: what is odd goes right and below
   DType storage = DType::f32;      // of activations; parameters and logits are f32
@@ -40,10 +46,14 @@ struct ModelOptions {
 
 struct BuiltModel {
   Value images;                    // as given: [n,s,s,channels], already preprocessed
-  Value logits;                    // [n,classes] f32
+  Value logits;                    // [n,classes] f32; invalid with 0 classes
+  Value valence, arousal;          // [n,1] f32; invalid unless asked for
   Value step;                      // as given, when a dropout uses it; else invalid
-  std::string feature_label;       // label of the node whose output is the penultimate feature vector [n,k]
+  std::string feature_label;       // label of the node whose output is the feature vector [n,k] that the outputs share
+  int blocks = 0;                  // of the backbone, as --freeze blocks:N counts them
 };
+
+class Layers;
 
 struct ModelInfo {
   std::string name;
@@ -53,28 +63,38 @@ struct ModelInfo {
   int smallest_size = 8;
   double default_dropout = 0;
   Preprocessing preprocessing;
-  std::string classifier;          // name of the last linear layer: "<classifier>.weight", "<classifier>.bias"
-  std::vector<std::string> head;   // name prefixes of what stays trainable when the backbone is frozen
-  // `step` is i32 [4] (see ops::dropout); it may be invalid when options.training is false or the dropout is 0.
-  BuiltModel (*build)(Graph&, Value images, Value step, const ModelOptions&) = nullptr;
+  std::string classifier;          // the own head's last linear layer: "<classifier>.weight", "<classifier>.bias"
+  std::string classifier_init = "conv_uniform", classifier_bias_init;  // see models/init.h; "": torch's for a linear layer
 
-  bool in_head(std::string_view state_name) const;
+  // images [n,s,s,c] -> feature map [n,h,w,k]
+  std::function<Value(Layers&, Value images)> backbone;
+  // feature map -> what the classifier takes, [n,k]; the published head without its last layer
+  std::function<Value(Layers&, Value map)> neck;
 };
+
+// The layer that makes the class logits under this head.
+std::string classifier_of(const ModelInfo&, std::string_view head);
 
 // By name or alias. Unknown: an Error that lists the names and the nearest one.
 const ModelInfo& find_model(std::string_view name);
 std::span<const ModelInfo* const> all_models();
 
-// Builds `model` after checking the options against it (sizes, classes, shapes): the way in for tools.
+// Builds `model` after checking the options against it (sizes, classes, shapes). `step` is i32 [4] (see ops::dropout); it may be
+// invalid when nothing is dropped at random.
 BuiltModel build_model(const ModelInfo& model, Graph&, Value images, Value step, const ModelOptions&);
+
+// The names of the backbone's parameters and running statistics.
+std::vector<std::string> backbone_states(const ModelInfo&, int channels);
 
 struct ModelSummary {
   int64_t parameters = 0;               // running statistics not counted
-  int64_t trainable = 0;
+  int64_t running_statistics = 0;       // which Keras counts as parameters
+  int64_t trainable = 0;                // of the parameters, under options.freeze
   int64_t trainable_frozen_backbone = 0;
   int64_t macs = 0;                     // of convolutions and linear layers, one image forward
   int64_t bytes = 0;                    // of all parameters and running statistics as f32
   int nodes = 0;                        // of the unfused inference graph
+  int blocks = 0;                       // of the backbone
 };
 ModelSummary summarise(const ModelInfo&, const ModelOptions&);
 

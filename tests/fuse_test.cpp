@@ -108,3 +108,22 @@ TEST_CASE("training rewrites leave needed values alone", "[graph][fuse]") {
   fuse_for_training(fused);
   check_same(net.graph, fused);
 }
+
+TEST_CASE("what no gradient passes through is fused as for inference in a training graph", "[graph][fuse]") {
+  SmallNet net = small_net({.training = false, .activation = "relu"});
+  for (Value v : net.graph.states()) net.graph.set_trainable(v, net.graph.info(v).name.starts_with("classifier"));
+  REQUIRE(net.graph.find("classifier.weight"));
+  Graph fused = net.graph;
+  fuse_for_training(fused);
+  check_same(net.graph, fused);
+  CHECK(count_nodes(fused, "batch_norm_eval") == 0);
+  CHECK(count_nodes(fused, "fold_filter") == 4);
+  // One trainable norm in the middle: what comes before it is folded, what comes after it is not.
+  Graph half = net.graph;
+  const Value gamma = half.find(net.graph.info(net.graph.nodes()[1].in[1]).name);
+  half.set_trainable(gamma, true);
+  Graph half_fused = half;
+  fuse_for_training(half_fused);
+  check_same(half, half_fused);
+  CHECK(count_nodes(half_fused, "fold_filter") == 0);
+}

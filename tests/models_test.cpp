@@ -54,7 +54,21 @@ TEST_CASE("parameter counts are the published ones", "[models]") {
   auto parameters = [](const char* model, int size, int classes) {
     return summarise(find_model(model), {.size = size, .classes = classes}).parameters;
   };
+  CHECK(parameters("vgg16", 224, 1000) == 138357544);
+  CHECK(parameters("vgg16", 32, 1000) == 138357544);
+  CHECK(parameters("vgg19", 224, 1000) == 143667240);
+  CHECK(parameters("vgg16_bn", 224, 1000) == 138365992);
+  CHECK(parameters("vgg19_bn", 224, 1000) == 143678248);
+  CHECK(parameters("resnet18", 224, 1000) == 11689512);
+  CHECK(parameters("resnet34", 224, 1000) == 21797672);
+  CHECK(parameters("resnet50", 224, 1000) == 25557032);
+  CHECK(parameters("resnet50_keras", 224, 1000) == 25636712 - 53120);  // Keras counts the running statistics of 26,560 channels
+  CHECK(parameters("efficientnet_b0", 224, 1000) == 5288548);
   CHECK(parameters("mobilenetv2", 224, 1000) == 3504872);
+  CHECK(parameters("mobilenetv2_035", 224, 1000) == 1677128);
+  CHECK(parameters("mobilenetv2_050", 224, 1000) == 1968680);
+  CHECK(parameters("mobilenetv2_075", 224, 1000) == 2636424);
+  CHECK(parameters("mobilenetv2_140", 224, 1000) == 6108776);
   CHECK(parameters("mobilenetv2", 48, 7) == 2232839);
   CHECK(parameters("compact_resnet", 48, 7) == 481551);
   CHECK(parameters("compact_resnet_418k", 48, 7) == 418171);
@@ -67,6 +81,9 @@ TEST_CASE("a summary counts heads, multiplications and bytes", "[models]") {
   CHECK(imagenet.trainable == imagenet.parameters);
   CHECK(imagenet.trainable_frozen_backbone == 1280 * 1000 + 1000);
   CHECK(imagenet.bytes == 4 * (3504872 + 2 * 17056));  // 17,056 normalised channels
+  CHECK(summarise(find_model("resnet50"), {.size = 224, .classes = 1000}).macs == 4089184256);
+  CHECK(summarise(find_model("vgg16"), {.size = 224, .classes = 1000}).macs == 15470264320);
+  CHECK(summarise(find_model("efficientnet_b0"), {.size = 224, .classes = 1000}).macs == 385814752);
   CHECK(summarise(find_model("compact_mobilenetv2"), {}).trainable_frozen_backbone == 128 * 7 + 7);
   CHECK(summarise(find_model("compact_resnet"), {}).trainable_frozen_backbone == 6912 * 64 + 64 + 64 * 7 + 7);
   // conv1, conv2 and shortcut of both blocks, then the linear layers
@@ -114,15 +131,16 @@ TEST_CASE("training adds dropout and running statistics, frozen batch norm does 
   for (const ModelInfo* model : all_models()) {
     INFO(model->name);
     const Graph eval = graph_of(model->name.c_str(), {}), train = graph_of(model->name.c_str(), {.training = true, .batch = 4});
-    const Graph frozen = graph_of(model->name.c_str(), {.training = true, .dropout = 0, .frozen_batch_norm = true, .batch = 4});
+    const Graph frozen = graph_of(model->name.c_str(), {.training = true, .stochastic = false, .frozen_batch_norm = true, .batch = 4});
     const int norms = count_nodes(train, ops::batch_norm);
-    CHECK(norms > 0);
+    CHECK((norms > 0) == (model->name != "vgg16" && model->name != "vgg19"));
     CHECK(count_nodes(eval, ops::batch_norm_eval) == norms);
     CHECK(train.updates().size() == size_t(2 * norms));
-    CHECK(count_nodes(train, ops::dropout) >= 1);
+    CHECK((count_nodes(train, ops::dropout) >= 1) == (model->default_dropout > 0));
+    CHECK((count_nodes(train, ops::stochastic_depth) > 0) == (model->name == "efficientnet_b0"));
     CHECK(count_nodes(eval, ops::dropout) == 0);
     CHECK(frozen.updates().empty());
-    CHECK(count_nodes(frozen, ops::dropout) == 0);
+    CHECK(count_nodes(frozen, ops::dropout) + count_nodes(frozen, ops::stochastic_depth) == 0);
     CHECK(frozen.shape(frozen.find("logits")) == Shape{4, 7});
   }
 }
@@ -131,7 +149,7 @@ TEST_CASE("each model takes one channel, odd sizes and 16-bit activations", "[mo
   for (const ModelInfo* model : all_models())
     for (auto [size, channels, storage] : {std::tuple{8, 1, DType::f32}, {37, 3, DType::f32}, {48, 1, DType::f16}}) {
       INFO(model->name << " " << size);
-      const Graph graph = graph_of(model->name.c_str(), {.size = size, .channels = channels, .classes = 8, .training = true, .storage = storage, .batch = 2});
+      const Graph graph = graph_of(model->name.c_str(), {.size = std::max(size, model->smallest_size), .channels = channels, .classes = 8, .training = true, .storage = storage, .batch = 2});
       CHECK(graph.desc(graph.find("logits")) == TensorDesc{{2, 8}, DType::f32});
     }
 }
@@ -140,7 +158,7 @@ TEST_CASE("a model that is not there, or not so, is refused by name", "[models]"
   CHECK(&find_model("mobilenet_v2") == &find_model("mobilenetv2"));
   CHECK_THROWS_WITH(find_model("mobilnetv2"), contains("did you mean mobilenetv2?"));
   CHECK_THROWS_WITH(find_model("resnet9000"), contains("compact_resnet"));
-  CHECK_THROWS_WITH(find_model(""), contains("expected one of mobilenetv2, compact_resnet"));
+  CHECK_THROWS_WITH(find_model(""), contains("expected one of mobilenetv2, mobilenetv2_035"));
   CHECK_THROWS_WITH(graph_of("mobilenetv2", {.size = 4}), contains("input size: got 4, expected 8 to 4096"));
   CHECK_THROWS_WITH(graph_of("mobilenetv2", {.channels = 2}), contains("channels: got 2, expected 1 or 3"));
   CHECK_THROWS_WITH(graph_of("mobilenetv2", {.classes = 0}), contains("classes: got 0"));
@@ -155,7 +173,7 @@ TEST_CASE("preprocessing by name", "[models]") {
   CHECK(preprocessing_from_name("imagenet").mean == std::vector<double>{0.485, 0.456, 0.406});
   CHECK(find_model("compact_resnet").preprocessing.name == "half");
   CHECK(preprocessing_from_name("imagenet").for_channels(1).mean.at(0) == Approx(0.449));
-  CHECK_THROWS_WITH(preprocessing_from_name("caffee"), contains("expected imagenet, half or unit"));
+  CHECK_THROWS_WITH(preprocessing_from_name("caffee"), contains("expected imagenet, half, unit or caffe"));
   CHECK_THROWS_WITH(preprocessing_from_name("half").for_channels(2), contains("got 2 channels"));
 }
 

@@ -89,9 +89,13 @@ const std::vector<Row>& rows() {
       {"avg pool 3 stride 2 pad 1", one(ops::avg_pool, pooling(3, 2, 1))},
       {"avg pool, pad not counted", one(ops::avg_pool, pooling(3, 2, 1).set("count_include_pad", 0))},
       {"avg pool 2 ceil", one(ops::avg_pool, pooling(2, 2, 0).set("ceil_mode", 1))},
+      {"adaptive avg pool, larger map", one(ops::adaptive_avg_pool, {{"size", Integers{7, 7}}})},
+      {"adaptive avg pool, smaller map", one(ops::adaptive_avg_pool, {{"size", Integers{7, 7}}})},
       {"global avg pool", one(ops::global_avg_pool)},
       {"global max pool", one(ops::global_max_pool)},
       {"squeeze-excitation", squeeze_excitation},
+      {"squeeze-excitation, two layers", [](Graph&, Layers& l, Value x) { return l.squeeze_excite("se", x, 4, "zeros"); }},
+      {"squeeze-excitation, odd channels", [](Graph&, Layers& l, Value x) { return l.squeeze_excite("se", x, 3, "zeros"); }},
       {"block with shortcut", block(16, 1, 6)},
       {"block with stride", block(24, 2, 6)},
       {"block without expansion", block(16, 1, 1)},
@@ -227,7 +231,7 @@ TEST_CASE("ops and blocks equal PyTorch's", "[torch][device]") {
     DYNAMIC_SECTION(row.name) {
       const json& fixture = recorded.at(row.name);
       Graph graph;
-      const ModelOptions options{.training = true, .dropout = 0, .frozen_batch_norm = row.frozen};
+      const ModelOptions options{.training = true, .stochastic = false, .frozen_batch_norm = row.frozen};
       Layers layers(graph, options, {});
       const Shape in = nhwc(fixture.at("x").get<Integers>()), out = nhwc(fixture.at("y").get<Integers>());
       Value x = graph.input("x", {in});

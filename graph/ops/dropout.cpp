@@ -1,4 +1,4 @@
-// Dropout (Srivastava et al., 2014) whose mask is a pure function of seed, layer and step, so that replay and resume agree:
+// Dropout (Srivastava et al., 2014) and stochastic depth (Huang et al., Deep Networks with Stochastic Depth, 2016), whose mask is a pure function of seed, layer and step, so that replay and resume agree:
 // Philox4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011).
 #include "graph/ops/ops.h"
 #include "graph/ops/util.h"
@@ -20,9 +20,7 @@ Words philox(Words c, uint32_t key0, uint32_t key1) {
   return c;
 }
 
-std::vector<TensorDesc> dropout_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
-  const InputCheck check("dropout", label, in);
-  check.count(2);
+void check_random(const InputCheck& check, const Attrs& attrs) {
   check.storage(0, "x");
   check.not_empty(0, "x");
   check.dtype(1, "step", DType::i32);
@@ -30,6 +28,14 @@ std::vector<TensorDesc> dropout_shape(const Attrs& attrs, std::span<const Tensor
   const double p = attrs.number("p");
   check.require(p >= 0 && p < 1, "got p={}, expected 0 <= p < 1. Fix: correct the drop probability.", p);
   attrs.integer("salt");
+}
+
+// ---- dropout: a decision an element --------------------------------------------------------------------------------
+
+std::vector<TensorDesc> dropout_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  const InputCheck check("dropout", label, in);
+  check.count(2);
+  check_random(check, attrs);
   return {in[0]};
 }
 
@@ -67,6 +73,57 @@ std::vector<Case> dropout_cases() {
           row({5, 7}, 0.9, 5, {12345, -5, -2147483648.0, 1})};
 }
 
+// ---- stochastic depth: a decision an image --------------------------------------------------------------------------
+
+bool has_residual(const Attrs& attrs) { return attrs.integer("residual", 0) != 0; }
+
+std::vector<TensorDesc> depth_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  const InputCheck check("stochastic_depth", label, in);
+  check.count(2 + size_t(has_residual(attrs)));
+  check_random(check, attrs);
+  if (has_residual(attrs)) check.same_shape(2, "residual", 0, "x"), check.same_type(2, "residual", 0, "x");
+  return {in[0]};
+}
+
+void depth_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const auto word = [&](size_t i) { return uint32_t(int64_t(in[1][i])); };
+  const size_t each = out[0].data.size() / size_t(in[0].shape[0]);
+  for (size_t i = 0; i < out[0].data.size(); ++i) {
+    const Words random = philox({uint32_t(i / each), uint32_t(attrs.integer("salt")), word(2), word(3)}, word(0), word(1));
+    const bool kept = double(random[0] >> 8) / double(1 << 24) >= double(float(attrs.number("p")));
+    out[0][i] = (kept ? in[0][i] / (1 - attrs.number("p")) : 0) + (has_residual(attrs) ? in[2][i] : 0);
+  }
+}
+
+void depth_grad(Gradient& g) {
+  if (g.wants(0)) g.set(0, g.add(stochastic_depth, Attrs(g.attrs()).set("residual", 0), {g.grad(), g.in(1)}, "grad")[0]);
+  if (has_residual(g.attrs()) && g.wants(2)) g.set(2, g.grad());
+}
+
+void depth_lower(Lowering& l) {
+  const TensorDesc& x = l.in_desc(0);
+  const double p = l.attrs().number("p");
+  const int64_t per_image = x.elements() / x.shape[0], unit = per_image % 4 == 0 ? 4 : 1;
+  const bool residual = has_residual(l.attrs());
+  for (Slice s : l.batch_slices({x})) {
+    const int64_t units = s.count * per_image / unit;
+    const params::StochasticDepth push{uint32_t(units), uint32_t(s.first), uint32_t(l.attrs().integer("salt")), float(p),
+                                       float(1 / (1 - p)), params::divisor(per_image / unit)};
+    l.dispatch(l.module("stochastic_depth", x.dtype), {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(unit == 4), residual},
+               {l.in(0, s), l.in(1), residual ? l.in(2, s) : l.in(0, s), l.out(0, s)}, push, groups_for(l, units));
+  }
+}
+
+std::vector<Case> depth_cases() {
+  const auto row = [](const Shape& s, double p, int salt, bool residual) {
+    Case c{.in = {f32(s), i32({4})}, .attrs = {{"p", p}, {"salt", salt}, {"residual", residual}}, .fill = {Fill::real(), Fill::fixed({7, -5, salt * 1000.0, 2})}};
+    if (residual) c.in.push_back(f32(s)), c.fill.push_back(Fill::real());
+    return c;
+  };
+  return {row({1}, 0.5, 0, false), row({5, 3, 5, 7}, 0.4, 1, true), row({9, 2, 3, 8}, 0.5, 2, true), row({6, 12}, 0, 3, false),
+          row({7, 3}, 0.9, 4, true)};
+}
+
 }  // namespace
 
 const OpDef dropout{.name = "dropout",
@@ -79,5 +136,16 @@ const OpDef dropout{.name = "dropout",
                     .in_place = {{0, 0}},
                     .error = 1e-6,
                     .half = true};
+
+const OpDef stochastic_depth{.name = "stochastic_depth",
+                             .shape = depth_shape,
+                             .reference = depth_reference,
+                             .grad = depth_grad,
+                             .lower = depth_lower,
+                             .cost = elementwise_cost<3>,
+                             .cases = depth_cases,
+                             .in_place = {{0, 0}, {0, 2}},
+                             .error = 1e-6,
+                             .half = true};
 
 }  // namespace vkfer::ops

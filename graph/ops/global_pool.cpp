@@ -110,7 +110,7 @@ void avg_grad_lower(Lowering& l) {
     l.dispatch(l.module("channel_scale", dx.dtype),
                {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(unit_channels(dx.shape.c()) == 4),
                 kChannelSpread},
-               {l.in(0, s), l.in(0, s), l.out(0, s)}, push, groups_for(l, units));
+               {l.in(0, s), l.in(0, s), l.out(0, s), l.in(0, s)}, push, groups_for(l, units));
   }
 }
 

@@ -1,4 +1,5 @@
 // linear: x [n,k] times weight [k,m]. A 1x1 convolution on n images of one pixel, so it takes that family's kernels; and channel_sum.
+// A weight larger than the device binds at once (VGG's first has 411 MB) is taken in parts of equally many rows.
 #include "graph/ops/linear.h"
 
 #include "graph/ops/activation.h"
@@ -11,6 +12,36 @@ namespace vkfer::ops {
 namespace {
 
 ConvGeometry linear_geometry(int64_t n, int64_t k, int64_t m) { return {n, 1, 1, k, 1, 1, m, 1, 1, 1, 1, 0, 0, 1, 1, 1}; }
+
+// How many parts of rows the weight [k,m] is cut into: the fewest that can be bound, in fours of rows where k allows it.
+int64_t weight_parts(const Lowering& l, int64_t k, int64_t m, DType storage) {
+  const auto fits = [&](int64_t parts, int64_t unit) {
+    const size_t bytes = size_t(k / parts * m) * dtype_bytes(storage);
+    const size_t columns = size_t(k / parts) * dtype_bytes(storage);  // of one row of dx
+    const bool aligned = parts == 1 || (bytes % l.target.storage_alignment == 0 && columns % l.target.storage_alignment == 0);
+    return k % (parts * unit) == 0 && bytes <= l.target.max_storage_range && aligned;
+  };
+  for (int64_t unit : {k % 4 ? 1 : 4, 1})
+    for (int64_t parts = 1; parts <= std::min<int64_t>(k, 256); ++parts)
+      if (fits(parts, unit)) return parts;
+  fail("plan", "'{}': no part of the weight {}x{} can be bound at once ({} bytes at most). Fix: use a smaller --size", l.label(), k, m,
+       l.target.max_storage_range);
+}
+
+// Part `index` of x [n,k] times the same part of the weight: x is [n,parts,1,k/parts] and the product looks at row `index` of it.
+ConvGeometry part_geometry(int64_t n, int64_t k, int64_t m, int64_t parts, int64_t index) {
+  ConvGeometry g = linear_geometry(n, k / parts, m);
+  g.in_h = parts;
+  g.pad_y = -index;
+  return g;
+}
+
+// Rows of part `index` of a matrix of `rows` rows that lies at `whole`.
+Binding part_of(Binding whole, int64_t parts, int64_t index) {
+  whole.bytes /= size_t(parts);
+  whole.offset += size_t(index) * whole.bytes;
+  return whole;
+}
 
 // ---- y = x W + b ---------------------------------------------------------------------------------------------------
 
@@ -51,10 +82,27 @@ void linear_gradient(Gradient& g) {
   if (e.bias && g.wants(2)) g.set(2, g.add(channel_sum, {}, {dy}, "grad_bias")[0]);
 }
 
-void linear_lower(Lowering& l) {
-  const ConvGeometry g = linear_geometry(l.in_desc(0).shape[0], l.in_desc(0).shape[1], l.in_desc(1).shape[1]);
-  const Epilogue e = epilogue_of(l.attrs(), l.label());
+void lower_product(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
   l.target.engine >= Engine::subgroup ? lower_conv_gemm(l, g, e) : lower_conv_direct(l, g, e);
+}
+
+// The product of every part is added to that of the parts before it; bias and activation come with the last.
+void linear_lower(Lowering& l) {
+  const int64_t n = l.in_desc(0).shape[0], k = l.in_desc(0).shape[1], m = l.in_desc(1).shape[1];
+  const Epilogue whole = epilogue_of(l.attrs(), l.label());
+  const int64_t parts = weight_parts(l, k, m, l.in_desc(1).dtype);
+  if (parts == 1) return lower_product(l, linear_geometry(n, k, m), whole);
+  const TensorDesc part{{k / parts, m}, l.in_desc(1).dtype}, y = l.out_desc(0);
+  const Binding weight = l.in(1), bias = whole.bias ? l.in(whole.bias_input()) : weight, out = l.out(0), sums[] = {l.workspace(y.bytes()), l.workspace(y.bytes())};
+  for (int64_t i = 0; i < parts; ++i) {
+    const bool last = i + 1 == parts;
+    const Epilogue e{.bias = last && whole.bias, .residual = i > 0, .activation = last ? whole.activation : 0};
+    l.substitute_in(1, part_of(weight, parts, i), part);
+    if (e.bias) l.substitute_in(e.bias_input(), bias, {{m}, DType::f32});  // where a residual stood before
+    if (e.residual) l.substitute_in(e.residual_input(), sums[(i + 1) % 2], y);
+    l.substitute_out(0, last ? out : sums[i % 2], y);
+    lower_product(l, part_geometry(n, k, m, parts, i), e);
+  }
 }
 
 Cost product_cost(std::span<const TensorDesc> in, std::span<const TensorDesc> out, double products) {
@@ -76,6 +124,7 @@ std::vector<Case> linear_cases() {
       {{{{18, 20}}, {{20, 36}}}},
       {{{{5, 13}}, {{13, 7}}, {{7}}}, {{"bias", 1}, {"activation", "relu"}}},
       {{{{33, 64}}, {{64, 7}}, {{7}}}, {{"bias", 1}}},
+      {{{{3, 128}}, {{128, 16}}, {{16}}}, {{"bias", 1}, {"activation", "relu"}}},  // its weight can be taken in parts
   };
 }
 
@@ -97,9 +146,32 @@ void grad_input_reference(const Attrs&, std::span<const HostTensor> in, std::spa
       for (size_t j = 0; j < m; ++j) out[0][i * k + c] += in[0][i * m + j] * in[1][c * m + j];
 }
 
-void grad_input_lower(Lowering& l) {
-  const ConvGeometry g = linear_geometry(l.in_desc(0).shape[0], l.in_desc(1).shape[0], l.in_desc(1).shape[1]);
+void lower_product_grad_input(Lowering& l, const ConvGeometry& g) {
   l.target.engine >= Engine::subgroup ? lower_conv_gemm_grad_input(l, g) : lower_conv_direct_grad_input(l, g);
+}
+
+// Every part gives some columns of dx. They are gathered as rows of its transpose.
+void grad_input_lower(Lowering& l) {
+  const int64_t k = l.in_desc(1).shape[0], m = l.in_desc(1).shape[1];
+  const DType storage = l.in_desc(0).dtype;
+  const int64_t parts = weight_parts(l, k, m, storage);
+  if (parts == 1) return lower_product_grad_input(l, linear_geometry(l.in_desc(0).shape[0], k, m));
+  const Binding weight = l.in(1), dy = l.in(0), dx = l.out(0);
+  const TensorDesc all_dy = l.in_desc(0), all_dx = l.out_desc(0);
+  for (Slice s : l.batch_slices({all_dy, all_dx})) {
+    l.substitute_in(0, dy, all_dy), l.substitute_out(0, dx, all_dx);
+    const Binding some_dy = l.in(0, s), some_dx = l.out(0, s);
+    const TensorDesc columns{{s.count, k / parts}, storage};
+    const Binding transposed = l.workspace(size_t(s.count * k) * dtype_bytes(storage)), product = l.workspace(columns.bytes());
+    for (int64_t i = 0; i < parts; ++i) {
+      l.substitute_in(0, some_dy, {{s.count, m}, storage});
+      l.substitute_in(1, part_of(weight, parts, i), {{k / parts, m}, storage});
+      l.substitute_out(0, product, columns);
+      lower_product_grad_input(l, linear_geometry(s.count, k / parts, m));
+      transpose(l, product, part_of(transposed, parts, i), storage, 1, s.count, k / parts);
+    }
+    transpose(l, transposed, some_dx, storage, 1, k, s.count);
+  }
 }
 
 Cost grad_input_cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
@@ -122,8 +194,14 @@ void grad_weight_reference(const Attrs&, std::span<const HostTensor> in, std::sp
 }
 
 void grad_weight_lower(Lowering& l) {
-  const ConvGeometry g = linear_geometry(l.in_desc(0).shape[0], l.in_desc(0).shape[1], l.in_desc(1).shape[1]);
-  l.target.engine >= Engine::subgroup ? lower_conv_gemm_grad_filter(l, g) : lower_conv_direct_grad_filter(l, g);
+  const int64_t n = l.in_desc(0).shape[0], k = l.in_desc(0).shape[1], m = l.in_desc(1).shape[1];
+  const int64_t parts = weight_parts(l, k, m, DType::f32);
+  const Binding whole = l.out(0);
+  for (int64_t i = 0; i < parts; ++i) {
+    l.substitute_out(0, part_of(whole, parts, i), {{k / parts, m}, DType::f32});
+    const ConvGeometry g = part_geometry(n, k, m, parts, i);
+    l.target.engine >= Engine::subgroup ? lower_conv_gemm_grad_filter(l, g) : lower_conv_direct_grad_filter(l, g);
+  }
 }
 
 Cost grad_weight_cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {

@@ -52,7 +52,7 @@ void mul_lower(Lowering& l) {
     l.dispatch(l.module("channel_scale", a.dtype),
                {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(unit_channels(a.shape.c()) == 4),
                 kChannelMultiply},
-               {l.in(0, s), l.in(1, s), l.out(0, s)}, push, groups_for(l, units));
+               {l.in(0, s), l.in(1, s), l.out(0, s), l.in(1, s)}, push, groups_for(l, units));
   }
 }
 

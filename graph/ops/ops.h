@@ -35,17 +35,28 @@ extern const OpDef activation_grad;                                 // (x, dy) -
 extern const OpDef add;                                             // (a, b) same shape
 extern const OpDef mul;                                             // (a [n,h,w,c], b same or [n,1,1,c])
 extern const OpDef mul_grad_scale;                                  // (a, dy) -> [n,1,1,c] sums over h,w
+// ---- squeeze_excite.cpp
+// squeeze_excite(x [n,h,w,c], filter1 f32 [1,1,c,s], bias1 [s], filter2 f32 [1,1,s,c], bias2 [c]) -> y like x, gate [n,c], means [n,c], z f32 [n,s]
+//   z = mean over h,w of x, times filter1, + bias1; gate = sigmoid(activation(z) filter2 + bias2); y = x * gate; attr activation (silu)
+// squeeze_excite_grad(x, dy, gate, means, z, filter1, filter2) -> dx, dfilter1, dbias1, dfilter2, dbias2
+extern const OpDef squeeze_excite, squeeze_excite_grad;
 extern const OpDef scale;                                           // (x) -> factor * x; attr factor
 extern const OpDef cast;                                            // (x) -> same shape; attr to = f32|f16
 // dropout(x, step i32 [4] = {seed low, seed high, step low, step high}) -> y; attrs p, salt (a number unique to the layer).
 // Philox4x32-10, counter = {element/4, salt, step low, step high}, key = seed: replay and resume agree. Kept elements are scaled by 1/(1-p).
 extern const OpDef dropout;
+// stochastic_depth(x [n,...], step i32 [4] (, residual like x)) -> y = keep(n) * x / (1-p) (+ residual); attrs p, salt, residual = 0|1.
+// Drops whole rows of dimension 0: counter = {row, salt, step low, step high}.
+extern const OpDef stochastic_depth;
 // flatten(x [n,h,w,c]) -> [n,h*w*c];  reshape(x) -> attr shape
 extern const OpDef flatten, reshape;
 
 // ---- pool.cpp -----------------------------------------------------------------------------------------------------
 // max_pool / avg_pool(x) -> y; kernel={y,x}, stride={y,x}, pad={t,l,b,r}, ceil_mode 0|1, avg: count_include_pad 0|1 (1)
 extern const OpDef max_pool, max_pool_grad, avg_pool, avg_pool_grad;
+// adaptive_avg_pool(x [n,h,w,c]) -> [n,oh,ow,c], attr size = {oh,ow}: output i averages rows floor(i*h/oh) to ceil((i+1)*h/oh), as torch,
+// whether h is larger or smaller than oh
+extern const OpDef adaptive_avg_pool, adaptive_avg_pool_grad;
 extern const OpDef global_avg_pool, global_avg_pool_grad;           // (x [n,h,w,c]) -> [n,c]
 extern const OpDef global_max_pool, global_max_pool_grad;
 

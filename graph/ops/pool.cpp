@@ -12,6 +12,7 @@ namespace {
 struct Pooling {
   int64_t kernel[2], stride[2], pad[4];  // {y,x}; top, left, bottom, right
   bool ceil_mode, count_include_pad;
+  bool adaptive = false;                 // windows follow from the sizes of x and y alone
 };
 
 Pooling pooling_of(const Attrs& attrs, std::string_view label = "pool") {
@@ -36,6 +37,9 @@ int64_t pooled_size(const Pooling& p, int axis, int64_t size) {
   if (p.ceil_mode && (count - 1) * p.stride[axis] >= size + before) --count;
   return count;
 }
+
+// Windows between shapes x and y that share out all of x.
+Pooling adaptive_pooling() { return {{1, 1}, {1, 1}, {0, 0, 0, 0}, false, false, true}; }
 
 Shape pooled_shape(const Pooling& p, const Shape& x) {
   return {x.n(), pooled_size(p, 0, x.h()), pooled_size(p, 1, x.w()), x.c()};
@@ -99,6 +103,31 @@ std::vector<TensorDesc> avg_grad_shape(const Attrs& attrs, std::span<const Tenso
   return {{x, in[0].dtype}};
 }
 
+// {h,w} of an attribute, both at least 1
+Integers size_of(const Attrs& attrs, std::string_view op, std::string_view label) {
+  const Integers size = attrs.integers("size", {});
+  if (size.size() != 2 || size[0] < 1 || size[1] < 1)
+    fail(op, "'{}': got size of {} numbers, expected height and width of at least 1. Fix: correct the attribute.", label, size.size());
+  return size;
+}
+
+std::vector<TensorDesc> adaptive_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  const InputCheck check("adaptive_avg_pool", label, in);
+  check.alike({"x"});
+  check.rank(0, "x", 4);
+  const Integers size = size_of(attrs, "adaptive_avg_pool", label);
+  return {{Shape{in[0].shape.n(), size[0], size[1], in[0].shape.c()}, in[0].dtype}};
+}
+
+// size = {h,w} of x
+std::vector<TensorDesc> adaptive_grad_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  const InputCheck check("adaptive_avg_pool_grad", label, in);
+  check.alike({"dy"});
+  check.rank(0, "dy", 4);
+  const Integers size = size_of(attrs, "adaptive_avg_pool_grad", label);
+  return {{Shape{in[0].shape.n(), size[0], size[1], in[0].shape.c()}, in[0].dtype}};
+}
+
 // ---- the definition: a window is rows [y0,y1) and columns [x0,x1) of x; `size` is what an average divides by ----
 
 struct Window {
@@ -106,7 +135,12 @@ struct Window {
   double size;
 };
 
-Window window_at(const Pooling& p, const Shape& x, int64_t oy, int64_t ox) {
+Window window_at(const Pooling& p, const Shape& x, const Shape& y, int64_t oy, int64_t ox) {
+  if (p.adaptive) {
+    Window w{oy * x.h() / y.h(), divide_round_up((oy + 1) * x.h(), y.h()), ox * x.w() / y.w(), divide_round_up((ox + 1) * x.w(), y.w()), 0};
+    w.size = double((w.y1 - w.y0) * (w.x1 - w.x0));
+    return w;
+  }
   const int64_t top = oy * p.stride[0] - p.pad[0], left = ox * p.stride[1] - p.pad[1];
   Window w{std::max<int64_t>(top, 0), std::min(top + p.kernel[0], x.h()), std::max<int64_t>(left, 0),
            std::min(left + p.kernel[1], x.w()), 0};
@@ -126,7 +160,7 @@ void for_windows(const Pooling& p, const Shape& x, const Shape& y, Visit visit) 
   for (int64_t n = 0; n < y.n(); ++n)
     for (int64_t oy = 0; oy < y.h(); ++oy)
       for (int64_t ox = 0; ox < y.w(); ++ox)
-        for (int64_t c = 0; c < y.c(); ++c) visit(window_at(p, x, oy, ox), offset(y, n, oy, ox, c), n, c);
+        for (int64_t c = 0; c < y.c(); ++c) visit(window_at(p, x, y, oy, ox), offset(y, n, oy, ox, c), n, c);
 }
 
 // The first maximum of a window in reading order.
@@ -152,20 +186,31 @@ void max_grad_reference(const Attrs& attrs, std::span<const HostTensor> in, std:
   });
 }
 
-void avg_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
-  for_windows(pooling_of(attrs), in[0].shape, out[0].shape, [&](const Window& w, size_t at, int64_t n, int64_t c) {
+void average(const Pooling& p, const HostTensor& x, HostTensor& y) {
+  for_windows(p, x.shape, y.shape, [&](const Window& w, size_t at, int64_t n, int64_t c) {
     for (int64_t row = w.y0; row < w.y1; ++row)
-      for (int64_t column = w.x0; column < w.x1; ++column)
-        out[0][at] += in[0][offset(in[0].shape, n, row, column, c)] / w.size;
+      for (int64_t column = w.x0; column < w.x1; ++column) y[at] += x[offset(x.shape, n, row, column, c)] / w.size;
   });
 }
 
-void avg_grad_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
-  for_windows(pooling_of(attrs), out[0].shape, in[0].shape, [&](const Window& w, size_t at, int64_t n, int64_t c) {
+void spread(const Pooling& p, const HostTensor& dy, HostTensor& dx) {
+  for_windows(p, dx.shape, dy.shape, [&](const Window& w, size_t at, int64_t n, int64_t c) {
     for (int64_t row = w.y0; row < w.y1; ++row)
-      for (int64_t column = w.x0; column < w.x1; ++column)
-        out[0][offset(out[0].shape, n, row, column, c)] += in[0][at] / w.size;
+      for (int64_t column = w.x0; column < w.x1; ++column) dx[offset(dx.shape, n, row, column, c)] += dy[at] / w.size;
   });
+}
+
+void avg_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  average(pooling_of(attrs), in[0], out[0]);
+}
+void avg_grad_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  spread(pooling_of(attrs), in[0], out[0]);
+}
+void adaptive_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  average(adaptive_pooling(), in[0], out[0]);
+}
+void adaptive_grad_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  spread(adaptive_pooling(), in[0], out[0]);
 }
 
 void max_grad(Gradient& g) {
@@ -179,15 +224,19 @@ void avg_grad(Gradient& g) {
   if (g.wants(0)) g.set(0, g.add(avg_pool_grad, attrs, {g.grad()}, "grad")[0]);
 }
 
+void adaptive_grad(Gradient& g) {
+  const Shape& x = g.graph.shape(g.in(0));
+  if (g.wants(0)) g.set(0, g.add(adaptive_avg_pool_grad, {{"size", Integers{x.h(), x.w()}}}, {g.grad()}, "grad")[0]);
+}
+
 // ---- lowering: x and y as shapes, `written` the one of them that the launch writes ----
 
-void lower_pooling(Lowering& l, std::string_view stem, const Shape& x, const Shape& y, const TensorDesc& written,
+void lower_pooling(Lowering& l, std::string_view stem, const Pooling& p, const Shape& x, const Shape& y, const TensorDesc& written,
                    bool average) {
-  const Pooling p = pooling_of(l.attrs());
   const int64_t per_unit = unit_channels(x.c()), channels = x.c() / per_unit;
   std::vector<uint32_t> constants{l.target.workgroup, l.target.vectors_per_invocation, uint32_t(per_unit == 4)};
   for (int64_t v : {p.kernel[0], p.kernel[1], p.stride[0], p.stride[1], p.pad[0], p.pad[1], int64_t(average),
-                    int64_t(p.count_include_pad)})
+                    int64_t(p.count_include_pad), int64_t(p.adaptive)})
     constants.push_back(uint32_t(v));
   const DType storage = written.dtype;
   for (Slice s : l.batch_slices({{x, storage}, {y, storage}})) {
@@ -211,14 +260,20 @@ void lower_pooling(Lowering& l, std::string_view stem, const Shape& x, const Sha
 
 template <bool kAverage>
 void lower(Lowering& l) {
-  lower_pooling(l, "pool", l.in_desc(0).shape, l.out_desc(0).shape, l.out_desc(0), kAverage);
+  lower_pooling(l, "pool", pooling_of(l.attrs()), l.in_desc(0).shape, l.out_desc(0).shape, l.out_desc(0), kAverage);
 }
 
 void max_grad_lower(Lowering& l) {
-  lower_pooling(l, "max_pool_grad", l.in_desc(0).shape, l.in_desc(1).shape, l.out_desc(0), false);
+  lower_pooling(l, "max_pool_grad", pooling_of(l.attrs()), l.in_desc(0).shape, l.in_desc(1).shape, l.out_desc(0), false);
 }
 void avg_grad_lower(Lowering& l) {
-  lower_pooling(l, "avg_pool_grad", l.out_desc(0).shape, l.in_desc(0).shape, l.out_desc(0), true);
+  lower_pooling(l, "avg_pool_grad", pooling_of(l.attrs()), l.out_desc(0).shape, l.in_desc(0).shape, l.out_desc(0), true);
+}
+void adaptive_lower(Lowering& l) {
+  lower_pooling(l, "pool", adaptive_pooling(), l.in_desc(0).shape, l.out_desc(0).shape, l.out_desc(0), true);
+}
+void adaptive_grad_lower(Lowering& l) {
+  lower_pooling(l, "avg_pool_grad", adaptive_pooling(), l.out_desc(0).shape, l.in_desc(0).shape, l.out_desc(0), true);
 }
 
 Cost cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
@@ -249,6 +304,15 @@ std::vector<Case> window_cases() {
           row({3, 4, 4, 4}, {2, 2}, {3, 3}, {1, 1, 0, 0}, true),
           row({1, 5, 6, 12}, {5, 6}, {1, 1}, {2, 3, 1, 0}, false, false),
           row({2, 12, 12, 16}, {3, 3}, {2, 2}, {0, 0, 1, 1})};
+}
+
+// Maps smaller than the result, larger by whole and by broken factors, and both at once.
+std::vector<Case> adaptive_cases() {
+  std::vector<Case> cases;
+  for (auto [x, size] : {std::pair{Shape{1, 1, 1, 1}, Integers{1, 1}}, {Shape{2, 1, 1, 8}, Integers{7, 7}}, {Shape{1, 2, 3, 5}, Integers{7, 7}},
+                         {Shape{2, 14, 14, 4}, Integers{7, 7}}, {Shape{1, 10, 9, 12}, Integers{7, 4}}, {Shape{2, 3, 16, 3}, Integers{5, 6}}})
+    cases.push_back({.in = {f32(x)}, .attrs = {{"size", size}}});
+  return cases;
 }
 
 }  // namespace
@@ -290,5 +354,23 @@ const OpDef avg_pool_grad{.name = "avg_pool_grad",
                           .cost = cost,
                           .error = 1e-6,
                           .half = true};
+
+const OpDef adaptive_avg_pool{.name = "adaptive_avg_pool",
+                              .shape = adaptive_shape,
+                              .reference = adaptive_reference,
+                              .grad = adaptive_grad,
+                              .lower = adaptive_lower,
+                              .cost = elementwise_cost<1>,
+                              .cases = adaptive_cases,
+                              .error = 1e-6,
+                              .half = true};
+
+const OpDef adaptive_avg_pool_grad{.name = "adaptive_avg_pool_grad",
+                                   .shape = adaptive_grad_shape,
+                                   .reference = adaptive_grad_reference,
+                                   .lower = adaptive_grad_lower,
+                                   .cost = elementwise_cost<1>,
+                                   .error = 1e-6,
+                                   .half = true};
 
 }  // namespace vkfer::ops

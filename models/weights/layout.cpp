@@ -17,9 +17,9 @@ void for_each_pair(const ValueInfo& info, Visit visit) {
     for (int64_t t = 0; t < taps; ++t)
       for (int64_t i = 0; i < ci; ++i)
         for (int64_t o = 0; o < co; ++o) visit((t * ci + i) * co + o, (o * ci + i) * taps + t);
-  } else {                                           // [in,out] <-> [out,in]; flattened: in = (y,x,c) <-> (c,y,x)
+  } else {  // [in,out] <-> [out,in]; flattened: in = (y,x,c) <-> (c,y,x), also for vectors [in]
     const Shape& f = info.state.flatten_from;
-    const int64_t c = info.state.layout == Layout::linear_flatten ? f[2] : 1, pixels = s[0] / c, out = s[1];
+    const int64_t c = info.state.layout == Layout::linear_flatten ? f[2] : 1, pixels = s[0] / c, out = s.rank() == 2 ? s[1] : 1;
     for (int64_t p = 0; p < pixels; ++p)
       for (int64_t k = 0; k < c; ++k)
         for (int64_t o = 0; o < out; ++o) visit((p * c + k) * out + o, o * s[0] + k * pixels + p);
@@ -36,7 +36,7 @@ void check_count(const ValueInfo& info, size_t got) {
 std::vector<int64_t> torch_shape(const ValueInfo& info) {
   const Shape& s = info.desc.shape;
   if (info.state.layout == Layout::filter) return {s[3], s[2], s[0], s[1]};
-  if (info.state.layout != Layout::plain) return {s[1], s[0]};
+  if (info.state.layout != Layout::plain && s.rank() == 2) return {s[1], s[0]};
   std::vector<int64_t> dims;
   for (int i = 0; i < s.rank(); ++i) dims.push_back(s[i]);
   return dims;

@@ -21,7 +21,8 @@ std::map<std::string, const ValueInfo*> wanted_states(const Graph& graph, const 
     const ValueInfo& info = graph.info(v);
     if (info.desc.dtype != DType::f32) continue;
     auto starts = [&](const std::string& prefix) { return info.name.starts_with(prefix); };
-    if (std::ranges::none_of(options.ignored_prefixes, starts)) wanted[info.name] = &info;
+    const bool asked = options.only.empty() || std::ranges::count(options.only, info.name);
+    if (asked && std::ranges::none_of(options.ignored_prefixes, starts)) wanted[info.name] = &info;
   }
   return wanted;
 }
@@ -153,7 +154,7 @@ FittedWeights fit_weights(const WeightFile& file, const Graph& graph, const Load
     fitted.values.emplace(name, std::move(values));
   }
   for (const auto& [name, tensor] : file.tensors)
-    if (!wanted.count(name) && !name.ends_with(kBatches) && !(options.skip_classifier && is_classifier(name, options)))
+    if (options.only.empty() && !wanted.count(name) && !name.ends_with(kBatches) && !(options.skip_classifier && is_classifier(name, options)))
       report.unexpected(name, wanted_names);
   report.raise_if_any(file.source, options.partial);
   return fitted;

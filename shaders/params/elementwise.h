@@ -18,6 +18,14 @@ struct Dropout {
   float p, scale;         // drop probability; 1 / (1-p)
 };
 
+struct StochasticDepth {  // a unit is 4 elements, or 1 where the elements of an image are no multiple of 4
+  uint units;
+  uint first_image;       // of this slice
+  uint salt;
+  float p, scale;         // drop probability; 1 / (1-p)
+  Divisor by_image;       // units of an image
+};
+
 struct ChannelScale {     // a unit is 4 channels, or 1 where c % 4 != 0
   uint units;
   float factor;

@@ -46,6 +46,13 @@ auto flag(bool Owner::*member, bool value = true) {
 }
 
 template <class T, class Owner>
+auto value(T Owner::*member, const char* given) {
+  return [member, given](CLI::App& app, Arguments& a, const Argument& self) {
+    return app.add_flag_callback(std::string(self.name), [&a, member, given] { a.*member = given; }, std::string(self.help));
+  };
+}
+
+template <class T, class Owner>
 auto range(T Owner::*member, T lowest, T highest) {
   return [member, lowest, highest](const Arguments& a, const Argument& self) {
     const T got = a.*member;
@@ -84,14 +91,17 @@ const std::vector<Argument>& table() {
       {"--weights", "FILE", "weights: safetensors or a PyTorch .pth", option(&A::weights)},
       {"--preprocessing", "NAME", "the weights' input: imagenet, half or unit", option(&A::preprocessing)},
       {"--padding", "torch|same", "of strided convolutions", option(&A::padding)},
-      {"--freeze-backbone", "", "train the classifier alone", flag(&A::freeze_backbone)},
       {"--precision", "NAME", "fp32, fp16 (mixed) or auto", option(&A::precision)},
+      {"--head", "HEAD", "gap,dense512,dropout0.5 or a name; see models", option(&A::head)},
+      {"--freeze", "WHAT", "none, backbone, blocks:N or layers by name", option(&A::freeze)},
+      {"--freeze-backbone", "", "the same as --freeze backbone", value(&A::freeze, "backbone")},
+      {"--va", "", "outputs for valence and arousal, too", flag(&A::valence_arousal)},
       {"--run", "DIR", "folder of the run; default: runs/N", option(&A::run)},
       {"--resume", "DIR", "go on with a run that was interrupted", option(&A::resume)},
       {"--device", "WHICH", "index, part of the name, or UUID", option(&A::device)},
       {"--split", "NAME", "train, val, test, PublicTest, PrivateTest", option(&A::split)},
       {"--json", "[FILE]", "answer as JSON, on stdout or in FILE", option(&A::json)},
-      {"--num-classes", "N", "classes of the network", option(&A::classes), range(&A::classes, 1, 100000)},
+      {"--num-classes", "N", "classes of the network", option(&A::classes), range(&A::classes, 0, 100000)},
       {"--training", "", "the training graph, not the inference one", flag(&A::training)},
       {"--inference", "", "the inference graph, not the training one", flag(&A::inference)},
       {"--nodes", "", "a line for every node, too", flag(&A::nodes)},
@@ -146,6 +156,7 @@ void check_given(const CLI::App& app, Arguments& arguments, const std::vector<st
     arguments.given_names.insert(std::string(name));
     if (entry(name).check) entry(name).check(arguments, entry(name));
   }
+  if (arguments.given("--freeze") && arguments.given("--freeze-backbone")) fail("--freeze", "got --freeze-backbone, too. Fix: give one of them");
   if (arguments.given("--channels") && arguments.channels == 2) fail("--channels", "got 2, expected 1 (gray) or 3 (colour)");
 }
 

@@ -152,7 +152,8 @@ extern const Verb bench_verb;
 const Verb bench_verb{
     .name = "bench",
     .summary = "Time training, inference or single ops",
-    .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--optimizer", "--freeze-backbone", "--precision", "--op", "--gemm", "--conv",
+    .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--optimizer", "--head", "--va", "--freeze", "--freeze-backbone",
+                  "--precision", "--op", "--gemm", "--conv",
                   "--warmup", "--repeats", "--device", "--json"},
     .positional = "what",
     .positional_help = "train, infer or ops",

@@ -99,7 +99,7 @@ const Verb dump_verb{
     .name = "dump",
     .summary = "Show a network's nodes, memory plan, bytes and FLOPs",
     .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--training", "--optimizer",
-                  "--freeze-backbone", "--precision", "--device", "--json"},
+                  "--head", "--va", "--freeze", "--freeze-backbone", "--precision", "--device", "--json"},
     .positional = "model_name",
     .positional_help = "as --model",
     .max_positional = 1,

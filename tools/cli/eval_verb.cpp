@@ -73,7 +73,7 @@ void run_eval(Arguments& a, Console& console) {
   network.pixel_channels = std::min(network.channels, std::max(1, dataset.channels()));
   States states(device);
   Evaluator evaluator(device, states, network, trained.target_on(device));
-  load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.model->classifier});
+  load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.classifier()});
 
   CacheOptions options;
   options.size = network.size;

@@ -63,7 +63,7 @@ void run_infer(Arguments& a, Console& console) {
   network.storage = trained.storage_on(device, a);
   States states(device);
   Evaluator evaluator(device, states, network, trained.target_on(device));
-  load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.model->classifier});
+  load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.classifier()});
   const std::vector<float> p = evaluator.probabilities(DeviceResize(device)(images, network.size));
 
   check_validation(device, console);

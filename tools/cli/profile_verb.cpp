@@ -90,7 +90,7 @@ const Verb profile_verb{
     .name = "profile",
     .summary = "Show where a step's time goes, by op and node",
     .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--training", "--inference", "--optimizer",
-                  "--freeze-backbone", "--precision", "--nodes", "--trace", "--warmup", "--repeats", "--device", "--json"},
+                  "--head", "--va", "--freeze", "--freeze-backbone", "--precision", "--nodes", "--trace", "--warmup", "--repeats", "--device", "--json"},
     .examples = "  vkfer profile --model mobilenetv2 --size 48\n"
                 "  vkfer profile --model mobilenetv2 --inference --nodes --trace t.json\n\n"
                 "A training step (batch 32) unless --inference (batch 1) is given. Images are\n"

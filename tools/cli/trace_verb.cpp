@@ -30,6 +30,7 @@ TraceOptions options_of(const Arguments& a) {
   o.x = x.as_floats();
   o.labels = y.as_int64s();
   o.classes = a.classes;
+  o.head = a.head;
   o.optimizer = a.optimizer;
   o.lr = a.given("--lr") ? a.lr : find_optimizer(a.optimizer).default_lr;
   o.momentum = a.given("--momentum") ? a.momentum : 0;
@@ -67,13 +68,13 @@ extern const Verb trace_verb;
 const Verb trace_verb{
     .name = "trace",
     .summary = "Lay training steps open, to compare with PyTorch",
-    .arguments = {"--model", "--weights", "--padding", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
+    .arguments = {"--model", "--head", "--weights", "--padding", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
                   "--weight-decay", "--label-smoothing", "--steps", "--num-classes", "--size", "--frozen-bn", "--seed", "--precision",
                   "--out", "--device", "--json"},
     .examples = "  vkfer trace --model mobilenetv2 --weights w.safetensors --input x.npy \\\n"
                 "      --labels y.npy --optimizer sgd --lr 0.01 --momentum 0.9 --steps 10 \\\n"
                 "      --num-classes 7 --out t.safetensors\n\n"
-                "The same batch every step, no dropout, no augmentation. Writes logits.eval,\n"
+                "The same batch every step, nothing at random. Writes logits.eval,\n"
                 "logits, loss, grad.*, param.*, buffer.* and, without --weights, init.*,\n"
                 "named and laid out as torch's state_dict.",
     .run = run_trace_verb,

@@ -139,7 +139,7 @@ const Verb train_verb{
     .arguments = {"--model", "--data", "--size", "--channels", "--batch", "--epochs", "--optimizer", "--lr", "--momentum",
                   "--nesterov", "--weight-decay", "--schedule", "--warmup-epochs", "--drop-epochs", "--drop-factor",
                   "--label-smoothing", "--dropout", "--no-flip", "--crop", "--seed", "--val-fraction", "--test-fraction",
-                  "--skip-bad", "--weights", "--preprocessing", "--padding", "--freeze-backbone", "--precision",
+                  "--skip-bad", "--weights", "--preprocessing", "--padding", "--head", "--freeze", "--freeze-backbone", "--precision",
                   "--run", "--resume", "--device", "--json"},
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"

@@ -82,7 +82,7 @@ const Verb tune_verb{
     .name = "tune",
     .summary = "Measure what plans leave open, and keep the best",
     .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--training", "--inference", "--optimizer",
-                  "--freeze-backbone", "--precision", "--op", "--repeats", "--device", "--json"},
+                  "--head", "--va", "--freeze", "--freeze-backbone", "--precision", "--op", "--repeats", "--device", "--json"},
     .examples = "  vkfer tune --model mobilenetv2 --size 48 --batch 16\n"
                 "  vkfer tune --model mobilenetv2 --inference --batch 1\n\n"
                 "Each layer shape is tried with every choice its op lists; one that does not\n"

@@ -45,7 +45,9 @@ NetworkSettings network_of(const Arguments& a, const std::string& model, int def
   n.classes = a.classes;
   n.batch = a.given("--batch") ? a.batch : default_batch;
   n.preprocessing = n.model->preprocessing;
-  n.freeze_backbone = a.freeze_backbone;
+  n.head = a.head;
+  n.freeze = a.freeze;
+  n.valence_arousal = a.valence_arousal;
   n.storage = storage_of(resolve_precision(a.given("--precision") ? a.precision : "fp32", device, target));
   return n;
 }

@@ -4,6 +4,7 @@
 
 #include "models/weights/formats.h"
 #include "models/weights/names.h"
+#include "models/head.h"
 #include "runtime/error.h"
 
 namespace vkfer {
@@ -75,14 +76,15 @@ void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<
   const Preprocessing& p = n.preprocessing;
   file.metadata["model"] = n.model->name;
   file.metadata["size"] = std::to_string(n.size);
+  if (!is_default_head(n.head)) file.metadata["head"] = n.head;
   file.metadata["channels"] = std::to_string(n.channels);
   file.metadata["classes"] = Json(classes).dump();
   if (n.same_padding) file.metadata["padding"] = kSamePadding;
   file.metadata["preprocessing"] = Json({{"name", p.name}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}}).dump();
 }
 
-int classifier_rows(const WeightFile& file, const ModelInfo& model) {
-  const auto it = file.tensors.find(model.classifier + ".weight");
+int classifier_rows(const WeightFile& file, const std::string& classifier) {
+  const auto it = file.tensors.find(classifier + ".weight");
   return it == file.tensors.end() || it->second.shape.empty() ? 0 : int(it->second.shape[0]);
 }
 
@@ -104,9 +106,11 @@ SavedNetwork read_network(const std::filesystem::path& path, const std::string& 
   if (n.size == 0) n.size = info.default_size;
   n.channels = agree(file, "--channels", number(file, "channels", 0), channels);
   if (n.channels == 0) n.channels = 3;
-  n.classes = classifier_rows(file, info);
+  if (const auto head = file.metadata.find("head"); head != file.metadata.end()) n.head = head->second;
+  if (!is_default_head(n.head)) parse_head(n.head);
+  n.classes = classifier_rows(file, n.classifier());
   if (n.classes < 1) n.classes = classes;
-  if (n.classes < 1) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), info.classifier);
+  if (n.classes < 1) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), n.classifier());
   n.preprocessing = info.preprocessing;
   if (const auto padding = file.metadata.find("padding"); padding != file.metadata.end()) n.same_padding = is_same_padding(padding->second);
   try {

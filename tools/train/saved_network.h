@@ -10,7 +10,7 @@
 
 namespace vkfer {
 
-// Metadata "model", "size", "channels", "classes" (in the order of the labels), "preprocessing", and "padding" where it is
+// Metadata "model", "head" (unless it is the model's own), "size", "channels", "classes" (in the order of the labels), "preprocessing", and "padding" where it is
 // not torch's. Nothing that differs
 // between two equal runs: no time, path, device or run name.
 void set_metadata(WeightFile&, const NetworkSettings&, const std::vector<std::string>& classes);
@@ -36,6 +36,6 @@ void set_conventions(SavedNetwork&, const std::string& preprocessing, const std:
 void follow_weights(TrainSettings&);
 
 // The number of classes the file's classifier answers; 0 when it has none under that name.
-int classifier_rows(const WeightFile&, const ModelInfo&);
+int classifier_rows(const WeightFile&, const std::string& classifier);
 
 }  // namespace vkfer

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/freeze.h"
+#include "models/head.h"
 #include "models/registry.h"
 #include "runtime/error.h"
 #include "tools/train/precision.h"
@@ -66,6 +68,8 @@ TrainSettings settings_from_json(const Json& j, std::string_view where) {
 
 void check_settings(const TrainSettings& s) {
   find_model(s.model);
+  if (!is_default_head(s.head)) parse_head(s.head);
+  Freeze{s.freeze};
   find_optimizer(s.optimizer);
   find_schedule(s.schedule);
   check_precision(s.precision);

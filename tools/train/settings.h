@@ -37,8 +37,9 @@ struct TrainSettings {
   std::string weights;             // start from this file; "": random
   std::string preprocessing;       // a name of preprocessing_from_name(); "": the model's own
   std::string padding;             // of strided convolutions: torch or same; "": torch
-  bool freeze_backbone = false;    // train the head alone
   std::string precision = "auto";  // fp32, fp16 or auto, see precision.h; a run folder says which it was
+  std::string head;                // "": the network's own; see models/head.h
+  std::string freeze;              // "": nothing; see models/freeze.h
 
   OptimizerSettings optimizer_settings() const;
   ScheduleSettings schedule_settings(int64_t steps_per_epoch) const;
@@ -73,8 +74,9 @@ void for_each_setting(Settings& s, F&& f) {
   f("weights", s.weights);
   f("preprocessing", s.preprocessing);
   f("padding", s.padding);
-  f("freeze_backbone", s.freeze_backbone);
   f("precision", s.precision);
+  f("head", s.head);
+  f("freeze", s.freeze);
 }
 
 Json settings_json(const TrainSettings&);

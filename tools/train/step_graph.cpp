@@ -28,31 +28,52 @@ void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
   options.batch = n.batch;
   options.training = training;
   options.dropout = n.dropout;
-  options.frozen_batch_norm = n.frozen_batch_norm || n.freeze_backbone;
   options.storage = n.storage;
   options.same_padding = n.same_padding;
+  options.frozen_batch_norm = n.frozen_batch_norm;
+  options.head = n.head;
+  options.freeze = training ? n.freeze : "";
+  options.valence_arousal = n.valence_arousal;
+  options.stochastic = n.stochastic;
   const Value step = training ? s.graph.input("step", {{4}, DType::i32}) : Value{};
   const BuiltModel built = build_model(*n.model, s.graph, s.images, step, options);
   s.step = built.step;
   s.logits = built.logits;
-  if (n.freeze_backbone)
-    for (const Value v : s.graph.states())
-      if (!n.model->in_head(s.graph.info(v).name)) s.graph.set_trainable(v, false);
+  s.valence.prediction = built.valence;
+  s.arousal.prediction = built.arousal;
 }
 
-void add_loss(StepGraph& s, const NetworkSettings& n, double label_smoothing, const char* sums_name) {
+Value add_class_loss(StepGraph& s, const NetworkSettings& n, double label_smoothing, const char* sums_name) {
   Graph& g = s.graph;
   s.labels = g.input("labels", {{n.batch}, DType::i32});
   s.class_weights = g.input("class_weights", {{n.classes}, DType::f32});
   const std::vector<Value> out = g.add(ops::softmax_cross_entropy, {{"label_smoothing", label_smoothing}},
                                        {s.logits, s.labels, s.class_weights}, "loss");
-  s.loss = out[0];
   s.probabilities = out[1];
   const Value sums = g.state(sums_name, {{int64_t(n.classes) * n.classes + 2}, DType::f32});
   const bool may_skip = bool(s.loss_scale);
   g.update(sums, g.add1(ops::classification_sums, {{"finite", may_skip}}, {out[1], s.labels, out[2], sums}, "sums"));
   g.output(s.logits, "logits");
-  g.output(s.loss, "loss");
+  return out[0];
+}
+
+Value add_regression_loss(Graph& g, const NetworkSettings& n, Regression& r, const std::string& name) {
+  const TensorDesc column{{n.batch, 1}, DType::f32};
+  r.target = g.input(name + ".target", column);
+  r.mask = g.input(name + ".mask", column);
+  g.output(r.prediction, name);
+  return g.add1(ops::mse, {}, {r.prediction, r.target, r.mask}, name + ".loss");
+}
+
+// The sum of the losses of all outputs.
+void add_loss(StepGraph& s, const NetworkSettings& n, double label_smoothing, const char* sums_name) {
+  std::vector<Value> losses;
+  if (s.logits) losses.push_back(add_class_loss(s, n, label_smoothing, sums_name));
+  if (s.valence.prediction) losses.push_back(add_regression_loss(s.graph, n, s.valence, "valence"));
+  if (s.arousal.prediction) losses.push_back(add_regression_loss(s.graph, n, s.arousal, "arousal"));
+  s.loss = losses[0];
+  for (size_t i = 1; i < losses.size(); ++i) s.loss = s.graph.add1(ops::add, {}, {s.loss, losses[i]}, "loss.sum");
+  s.graph.output(s.loss, "loss");
 }
 
 std::vector<Value> trainable_states(const Graph& g) {
@@ -115,7 +136,7 @@ StepGraph evaluation_graph(const NetworkSettings& n) {
   add_network(s, n, false);
   fuse_for_inference(s.graph);
   add_loss(s, n, 0, kEvalSums);
-  s.graph.output(s.probabilities, "probabilities");
+  if (s.probabilities) s.graph.output(s.probabilities, "probabilities");
   return s;
 }
 

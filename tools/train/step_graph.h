@@ -25,8 +25,17 @@ struct NetworkSettings {
   double label_smoothing = 0;       // of the training loss
   bool frozen_batch_norm = false;   // while training
   bool same_padding = false;        // see ModelOptions
-  bool freeze_backbone = false;     // train the head alone
   DType storage = DType::f32;       // of activations; f16 also scales the loss while training
+  std::string head, freeze;         // see models/head.h, models/freeze.h
+  bool valence_arousal = false;     // outputs beside the classes
+  bool stochastic = true;           // false: no dropout and no stochastic depth
+
+  std::string classifier() const { return classifier_of(*model, head); }
+};
+
+// One number an image, and its loss: the mean square over the images whose mask is 1.
+struct Regression {
+  Value prediction, target, mask;   // f32 [n,1]; invalid without valence_arousal
 };
 
 inline constexpr const char* kLossScale = "loss_scale";               // state [1]: what the gradients are too large by
@@ -42,7 +51,8 @@ struct StepGraph {
   Value step;                       // i32 [4], see ops::dropout; invalid when there is no dropout
   Value hyper;                      // f32 [8]; training only
   Value loss_scale;                 // state [1]; training with f16 storage only
-  Value logits, probabilities;      // [n,k]
+  Value logits, probabilities;      // [n,k]; invalid with 0 classes, as labels and class_weights are
+  Regression valence, arousal;
   Value loss;                       // [1]
   std::vector<std::pair<std::string, Value>> gradients;  // by parameter's name; training only
 };

@@ -67,7 +67,7 @@ class Trace {
   void start(WeightFile& out) {
     initialise(graph(), states_, o_.seed);
     if (o_.weights)
-      load_weights(*o_.weights, eval_executor_->graph(), states_, {.classifier = network_.model->classifier});
+      load_weights(*o_.weights, eval_executor_->graph(), states_, {.classifier = network_.classifier()});
     else
       add_states(out, graph(), states_, "init.", "init.");
     write_batch(*train_executor_, train_);
@@ -163,7 +163,8 @@ WeightFile run_trace(Device& device, const TraceOptions& options) {
   network.classes = o.classes;
   network.batch = o.batch;
   network.pixel_channels = 0;
-  network.dropout = 0;
+  network.stochastic = false;
+  network.head = o.head;
   network.label_smoothing = o.label_smoothing;
   network.frozen_batch_norm = o.frozen_bn;
   network.storage = storage_of(resolve_precision(o.precision, device.info(), target_for(device.info())));

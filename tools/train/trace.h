@@ -12,6 +12,7 @@ namespace vkfer {
 
 struct TraceOptions {
   std::string model = "mobilenetv2";
+  std::string head;                    // "": the model's own; see models/head.h
   int size = 0;                        // 0: the model's own
   int classes = 7;
   int batch = 0, channels = 3;
@@ -29,7 +30,7 @@ struct TraceOptions {
   bool frozen_bn = false;              // running statistics instead of the batch's, and they stay as they are
 };
 
-// The same batch every step; no dropout, no augmentation. Names and layouts as torch's state_dict:
+// The same batch every step; no dropout, no stochastic depth, no augmentation. Names and layouts as torch's state_dict:
 //   logits.eval   [n,k] before any step, with running statistics
 //   logits        [n,k] of step 0, training mode
 //   loss          [steps]

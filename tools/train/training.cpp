@@ -43,8 +43,9 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.same_padding = !s.padding.empty() && is_same_padding(s.padding);
   n.dropout = s.dropout;
   n.label_smoothing = s.label_smoothing;
-  n.freeze_backbone = s.freeze_backbone;
   n.storage = storage_of(s.precision);
+  n.head = s.head;
+  n.freeze = s.freeze;
   return n;
 }
 
@@ -123,10 +124,15 @@ void Training::start() {
   initialise(executor_->graph(), states_, settings_.seed);
   if (settings_.weights.empty()) return;
   const SavedNetwork saved = read_network(settings_.weights, settings_.model, 0, settings_.channels);
-  const bool other_classes = saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != dataset_.classes());
-  if (other_classes) say("the classes differ from those of --weights: the classifier starts at random");
-  load_weights(saved.weights, evaluator_->graph(), states_,
-               {.classifier = network_.model->classifier, .skip_classifier = other_classes});
+  LoadOptions options{.classifier = network_.classifier()};
+  if (saved.network.head != network_.head) {
+    say("the head differs from that of --weights: it starts at random");
+    options.only = backbone_states(*network_.model, network_.channels);
+  } else if (saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != dataset_.classes())) {
+    say("the classes differ from those of --weights: the classifier starts at random");
+    options.skip_classifier = true;
+  }
+  load_weights(saved.weights, evaluator_->graph(), states_, options);
 }
 
 void Training::restore() {
