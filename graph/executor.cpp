@@ -160,6 +160,26 @@ std::vector<float> States::read(const std::string& name) {
 
 // ---- device profiles ------------------------------------------------------------------------------------------------
 
+namespace {
+
+// Shapes that conv_coopmat.cpp's tiles divide into; of those, the one with the most products.
+std::array<uint32_t, 3> matrix_for(const DeviceInfo& info) {
+  std::array<uint32_t, 3> best{};
+  if (!info.cooperative_matrix || !info.shader_float16 || !info.storage_16bit || !has_module("conv_coopmat.f16")) return best;
+  const auto fits = [](uint32_t n) { return n == 8 || n == 16 || n == 32; };
+  for (const MatrixShape& s : info.matrix_shapes)
+    if (fits(s.m) && fits(s.n) && fits(s.k) && s.m * s.n * s.k > best[0] * best[1] * best[2]) best = {s.m, s.n, s.k};
+  return best;
+}
+
+// The fastest engine whose needs the device meets. A CPU driver has neither shared memory nor matrix units: it emulates both.
+Engine engine_for(const DeviceInfo& info, const Target& t) {
+  if (info.type == DeviceType::cpu) return info.subgroup_shuffle && t.subgroup_size >= 4 ? Engine::subgroup : Engine::direct;
+  return t.matrix[0] ? Engine::coopmat : Engine::shared;
+}
+
+}  // namespace
+
 Target target_for(const DeviceInfo& info) {
   Target t;
   t.subgroup_size = std::max(1u, info.subgroup_size);
@@ -168,7 +188,8 @@ Target target_for(const DeviceInfo& info) {
   t.max_storage_range = info.max_storage_range;
   t.storage_alignment = std::max<size_t>(info.storage_alignment, 16);
   t.max_groups = std::min({info.max_groups[0], info.max_groups[1], 65535u});
-  t.engine = info.subgroup_shuffle && t.subgroup_size >= 4 ? Engine::subgroup : Engine::direct;
+  t.matrix = matrix_for(info);
+  t.engine = engine_for(info, t);
   if (info.type == DeviceType::cpu) {
     // A workgroup runs on one core, subgroup after subgroup: small groups, much work for each invocation.
     t.workgroup = t.subgroup_size;
@@ -179,10 +200,11 @@ Target target_for(const DeviceInfo& info) {
   } else {
     t.workgroup = std::min(128u, info.max_invocations);
     t.vectors_per_invocation = 4;
-    t.parallel_groups = info.type == DeviceType::discrete ? 1024 : 128;
+    t.parallel_groups = info.cores ? 16 * info.cores : info.type == DeviceType::discrete ? 1024 : 128;
   }
   if (const char* name = std::getenv("VKFER_ENGINE"))
-    if (const Engine wanted = engine_from_name(name); wanted < t.engine) t.engine = wanted;
+    if (const Engine wanted = engine_from_name(name); wanted < t.engine)
+      t.engine = wanted == Engine::subgroup && !(info.subgroup_shuffle && t.subgroup_size >= 4) ? Engine::direct : wanted;
   return t;
 }
 

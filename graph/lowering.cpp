@@ -24,9 +24,10 @@ Engine engine_from_name(std::string_view s) {
 }
 
 std::string Target::to_string() const {
-  return fmt::format("engine={} subgroup={} workgroup={} vectors={} parallel={} shared={} range={} align={} groups={} texel={} scalar={}",
+  return fmt::format("engine={} subgroup={} workgroup={} vectors={} parallel={} shared={} range={} align={} groups={} texel={} scalar={}{}",
                      engine_name(engine), subgroup_size, workgroup, vectors_per_invocation, parallel_groups, shared_memory_bytes,
-                     max_storage_range, storage_alignment, max_groups, int(texel), int(scalar_loads));
+                     max_storage_range, storage_alignment, max_groups, int(texel), int(scalar_loads),
+                     engine == Engine::coopmat ? fmt::format(" matrix={}", fmt::join(matrix, "x")) : "");
 }
 
 Binding Lowering::workspace(size_t bytes) {

@@ -32,6 +32,7 @@ struct Target {
   size_t max_storage_range = size_t(128) << 20;
   size_t storage_alignment = 256;
   uint32_t max_groups = 65535;        // per dimension
+  std::array<uint32_t, 3> matrix{};   // m, n, k of cooperative matrices with f16 operands and f32 sums; zeros: none
   bool texel = false;                 // load through texel buffers where a module offers it
   bool scalar_loads = false;          // a load at one address for a whole workgroup costs next to nothing
   std::map<std::string, Attrs> tuning;// by Problem::key(): other values of the above for that problem, see tuning.h

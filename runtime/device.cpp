@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "runtime/cooperative_matrix.h"
 #include "runtime/device_state.h"
 #include "shaders/embedded.h"
 
@@ -36,14 +37,12 @@ static void create_device(DeviceState& state) {
     extend(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);  // also where 1.3 made it core: 1.2 layers want to see it
     v12.pNext = &sizes;
   }
-#ifdef VK_KHR_cooperative_matrix
   VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix{
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, all.pNext, VK_TRUE, VK_FALSE};
   if (info.cooperative_matrix && extend(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) {
     v12.vulkanMemoryModel = VK_TRUE;
     all.pNext = &matrix;
   }
-#endif
   if (info.memory_budget) extend(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
   extend("VK_KHR_portability_subset");  // must be on where it exists
   float priority = 1;
@@ -100,6 +99,8 @@ const DeviceInfo& Device::info() const { return state_->info; }
 Buffer Device::buffer(size_t bytes, Usage usage, std::string_view label) {
   return Buffer(state_, bytes, usage, std::string(label));
 }
+
+bool has_module(std::string_view name) { return !find_shader(name).empty(); }
 
 const Kernel& Device::kernel(std::string_view module, std::span<const uint32_t> constants) {
   std::pair key(std::string(module), std::vector<uint32_t>(constants.begin(), constants.end()));

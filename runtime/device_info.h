@@ -13,6 +13,11 @@ namespace vkfer {
 enum class DeviceType { discrete, integrated, virtual_gpu, cpu, other };
 std::string_view to_string(DeviceType);
 
+// A cooperative matrix product: m x k times k x n.
+struct MatrixShape {
+  uint32_t m = 0, n = 0, k = 0;
+};
+
 struct DeviceInfo {
   std::string name, driver_name, driver_info, api_version;
   std::string uuid;                                          // 32 hex digits
@@ -34,6 +39,7 @@ struct DeviceInfo {
   uint32_t max_push_bytes = 128;
   uint32_t max_storage_bindings = 4, max_texel_bindings = 16;  // per kernel
   size_t heap_bytes = 0;                                       // the largest device-local heap
+  uint32_t cores = 0;                                          // that run workgroups; 0: the driver does not say
   uint32_t subgroup_size = 1, min_subgroup_size = 1, max_subgroup_size = 1;
   double timestamp_period_ns = 0;
   uint32_t timestamp_valid_bits = 0;  // 0: no timestamps
@@ -45,6 +51,7 @@ struct DeviceInfo {
   bool subgroup_shuffle = false, subgroup_ballot = false, subgroup_arithmetic = false;  // in compute shaders
   bool subgroup_size_control = false, full_subgroups = false;
   bool cooperative_matrix = false;  // VK_KHR_cooperative_matrix
+  std::vector<MatrixShape> matrix_shapes;  // of a subgroup, 16-bit operands, f32 sums; only with cooperative_matrix
   bool memory_budget = false;
   bool unified_memory = false;  // the device's memory is the host's: every buffer is mapped
   bool texel_loads = false;     // loads through texel buffers are faster, right, and fit every storage range

@@ -18,12 +18,14 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlag
   return VK_FALSE;
 }
 
-static bool has_validation_layer() {
+// The Vulkan version that the layer knows; 0: there is no such layer.
+static uint32_t validation_layer_version() {
   uint32_t count = 0;
   vkEnumerateInstanceLayerProperties(&count, nullptr);
   std::vector<VkLayerProperties> layers(count);
   vkEnumerateInstanceLayerProperties(&count, layers.data());
-  return std::ranges::any_of(layers, [](auto& layer) { return !std::strcmp(layer.layerName, kValidationLayer); });
+  auto found = std::ranges::find_if(layers, [](auto& layer) { return !std::strcmp(layer.layerName, kValidationLayer); });
+  return found == layers.end() ? 0 : found->specVersion;
 }
 
 static bool has_instance_extension(const char* name) {
@@ -61,7 +63,9 @@ Instance::Instance(bool validation, bool sync_validation) {
   VkValidationFeatureEnableEXT enable = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
   VkValidationFeaturesEXT features{VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT, &messenger, sync_validation, &enable};
   if (validation) {
-    if (!has_validation_layer())
+    const uint32_t version = validation_layer_version();
+    knows_matrices_ = version >= VK_MAKE_API_VERSION(0, 1, 3, 255);
+    if (!version)
       fail_device("vulkan", "validation was asked for, but there is no {}. Fix: install vulkan-validationlayers",
                   kValidationLayer);
     layers.push_back(kValidationLayer);
@@ -107,6 +111,8 @@ std::vector<Instance::Found> Instance::devices() const {
     DeviceInfo info = query_device(handle);
     apply_quirks(info);
     disable_features(info, off ? off : "");
+    if (!knows_matrices_) disable_features(info, "cooperative_matrix");
+    if (info.cooperative_matrix) info.matrix_shapes = query_matrix_shapes(handle_, handle);
     found.push_back({handle, std::move(info)});
   }
   std::ranges::stable_sort(found, {}, [](const Found& each) {

@@ -28,12 +28,15 @@ class Instance {
  private:
   VkInstance handle_ = VK_NULL_HANDLE;
   VkDebugUtilsMessengerEXT messenger_ = VK_NULL_HANDLE;
+  bool knows_matrices_ = true;  // validation layers older than VK_KHR_cooperative_matrix complain of it
   mutable std::mutex mutex_;
   std::vector<std::string> messages_;
 };
 
 // The device's description, before quirks and the environment.
 DeviceInfo query_device(VkPhysicalDevice);
+// The device's matrix shapes; may crash drivers that a quirk keeps away from it, so only after quirks.
+std::vector<MatrixShape> query_matrix_shapes(VkInstance, VkPhysicalDevice);
 // Index of the queue family for compute work, or -1.
 int compute_family(VkPhysicalDevice);
 bool has_extension(VkPhysicalDevice, const char* name);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/spirv.h"
@@ -36,5 +37,8 @@ class Kernel {
   uint32_t texel_bytes_;
   std::unique_ptr<KernelState> state_;
 };
+
+// Was a module of this name built in? Those that need a newer glslang than the build had are not.
+bool has_module(std::string_view name);
 
 }  // namespace vkfer

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/cooperative_matrix.h"
 #include "runtime/instance.h"
 
 namespace vkfer {
@@ -78,11 +79,9 @@ static void read_features(DeviceInfo& info, VkPhysicalDevice device, uint32_t ap
   all.pNext = &v11;
   v11.pNext = &v12;
   if (api >= VK_API_VERSION_1_3 || has_extension(device, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) v12.pNext = &sizes;
-#ifdef VK_KHR_cooperative_matrix
   VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix{
-      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, all.pNext};
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, all.pNext, VK_FALSE, VK_FALSE};
   if (has_extension(device, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) all.pNext = &matrix;
-#endif
   vkGetPhysicalDeviceFeatures2(device, &all);
   info.storage_16bit = v11.storageBuffer16BitAccess;
   info.storage_8bit = v12.storageBuffer8BitAccess;
@@ -92,9 +91,7 @@ static void read_features(DeviceInfo& info, VkPhysicalDevice device, uint32_t ap
   info.scalar_layout = v12.scalarBlockLayout;
   info.subgroup_size_control = sizes.subgroupSizeControl;
   info.full_subgroups = sizes.computeFullSubgroups;
-#ifdef VK_KHR_cooperative_matrix
   info.cooperative_matrix = matrix.cooperativeMatrix && v12.vulkanMemoryModel;
-#endif
   info.memory_budget = has_extension(device, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
 }
 
@@ -107,7 +104,12 @@ static void read_properties(DeviceInfo& info, VkPhysicalDevice device) {
   all.pNext = &v11;
   v11.pNext = &v12;
   if (info.subgroup_size_control) v12.pNext = &sizes;
+  VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nvidia{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
+  VkPhysicalDeviceShaderCorePropertiesAMD amd{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
+  if (has_extension(device, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME)) nvidia.pNext = all.pNext, all.pNext = &nvidia;
+  if (has_extension(device, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME)) amd.pNext = all.pNext, all.pNext = &amd;
   vkGetPhysicalDeviceProperties2(device, &all);
+  info.cores = nvidia.shaderSMCount + amd.shaderEngineCount * amd.shaderArraysPerEngineCount * amd.computeUnitsPerShaderArray;
   info.driver_name = v12.driverName;
   info.driver_info = v12.driverInfo;
   info.driver_id = v12.driverID;
@@ -135,6 +137,23 @@ static void read_profile(DeviceInfo& info) {
   // wrong values from buffers of 128-bit texels.
   constexpr size_t kTexelBytes = 16;
   info.texel_loads = llvmpipe && info.subgroup_size <= 8 && info.max_texel_elements >= info.max_storage_range / kTexelBytes;
+}
+
+std::vector<MatrixShape> query_matrix_shapes(VkInstance instance, VkPhysicalDevice device) {
+  auto query = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
+      vkGetInstanceProcAddr(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
+  uint32_t count = 0;
+  if (!query || query(device, &count, nullptr) != VK_SUCCESS) return {};
+  std::vector<VkCooperativeMatrixPropertiesKHR> all(count);
+  for (auto& each : all) each = {}, each.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
+  if (query(device, &count, all.data()) != VK_SUCCESS) return {};
+  std::vector<MatrixShape> shapes;
+  for (const auto& each : all)
+    if (each.scope == VK_SCOPE_SUBGROUP_KHR && each.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+        each.BType == VK_COMPONENT_TYPE_FLOAT16_KHR && each.CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+        each.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR)
+      shapes.push_back({each.MSize, each.NSize, each.KSize});
+  return shapes;
 }
 
 DeviceInfo query_device(VkPhysicalDevice device) {

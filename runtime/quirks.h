@@ -12,6 +12,7 @@ struct Quirk {
   uint32_t first_version = 0, last_version = ~0u;  // driver_version, in the vendor's packing, both included
   bool any_type = true;
   DeviceType type = DeviceType::other;  // when not any_type
+  uint32_t least_subgroup = 0, most_subgroup = ~0u;  // min_subgroup_size, both included
   std::string_view disable;             // names of features, "a,b"
   std::string_view issue;
 };

@@ -278,9 +278,8 @@ void check_node(const CaseGraph& g, const Node& node, const std::string& name, T
   auto lowerings = [&](const std::vector<std::pair<int, int>>& written, const std::string& words, Targets which) {
     const Lone lone = isolate(g.graph, node, written);
     const Target own = target_for(test_device().info());
-    const std::vector<TestTarget> chosen = which == Targets::own
-                                               ? std::vector<TestTarget>{{"own", own}}
-                                               : distinct_targets(lone.graph, own, test_device().info());
+    std::vector<TestTarget> chosen = which == Targets::own ? std::vector<TestTarget>{{"own", own}} : distinct_targets(lone.graph, own);
+    if (which == Targets::coopmat) std::erase_if(chosen, [](const TestTarget& t) { return t.target.engine != Engine::coopmat; });
     for (const TestTarget& target : chosen) {
       const std::string row = fmt::format("{} target={}{}", name, target.name, words);
       if (samples.empty()) samples = samples_of(g, node, name);

@@ -21,7 +21,7 @@ Device& test_device();
 // Messages of the validation layers since the last call, one a line.
 std::string new_validation_messages();
 
-enum class Targets { own, all };  // the device's own target only, or every one
+enum class Targets { own, all, coopmat };  // the device's own target only, every one, or those of the coopmat engine
 
 // Called once a row: the row's words and "" or what is wrong.
 using RowReport = std::function<void(const std::string& row, const std::string& wrong)>;

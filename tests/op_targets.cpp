@@ -59,15 +59,20 @@ std::optional<Target> sliced(const Graph& graph, const Target& own) {
 
 }  // namespace
 
-std::vector<TestTarget> distinct_targets(const Graph& graph, const Target& own, const DeviceInfo& info) {
+std::vector<TestTarget> distinct_targets(const Graph& graph, const Target& own) {
   std::vector<TestTarget> all = {{"own", own}};
   auto variant = [&](std::string name, auto change) {
     all.push_back({std::move(name), own});
     change(all.back().target);
   };
-  for (Engine e : {Engine::direct, Engine::subgroup, Engine::shared, Engine::coopmat})
-    if (e != Engine::coopmat || info.cooperative_matrix)
-      variant(engine_name(e), [&](Target& t) { t.engine = e; });
+  for (Engine e : {Engine::direct, Engine::subgroup, Engine::shared, Engine::coopmat}) {
+    if (e == Engine::coopmat && !own.matrix[0]) continue;
+    variant(engine_name(e), [&](Target& t) { t.engine = e; });
+    if (e < Engine::shared) continue;
+    // The least that Vulkan promises, and a device so wide that the inner dimension is split.
+    variant(fmt::format("{}_small", engine_name(e)), [&](Target& t) { t.engine = e, t.shared_memory_bytes = 16384, t.max_invocations = 128; });
+    variant(fmt::format("{}_split", engine_name(e)), [&](Target& t) { t.engine = e, t.parallel_groups = 1000; });
+  }
   variant("texel", [](Target& t) { t.texel = !t.texel; });
   variant("scalar_loads", [](Target& t) { t.scalar_loads = !t.scalar_loads; });
   variant("few_groups", [](Target& t) { t.parallel_groups = 1, t.workgroup = 32, t.vectors_per_invocation = 8; });

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "graph/plan.h"
-#include "runtime/device_info.h"
 
 namespace vkfer::test {
 
@@ -15,6 +14,6 @@ struct TestTarget {
 };
 
 // The device's own target first. Targets whose launches equal an earlier one's are left out.
-std::vector<TestTarget> distinct_targets(const Graph&, const Target& own, const DeviceInfo&);
+std::vector<TestTarget> distinct_targets(const Graph&, const Target& own);
 
 }  // namespace vkfer::test

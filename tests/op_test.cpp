@@ -3,7 +3,9 @@
 #include <cstdlib>
 #include <set>
 
+#include "graph/executor.h"
 #include "graph/op.h"
+#include "graph/ops/ops.h"
 #include "runtime/error.h"
 #include "tests/catch.h"
 #include "tests/op_case.h"
@@ -95,6 +97,15 @@ TEST_CASE("ops that claim 16-bit storage accept it", "[op][math]") {
 TEST_CASE("kernels equal the reference", "[op][device]") {
   for (const OpDef* op : all_ops())
     DYNAMIC_SECTION(op->name) { check_cases(*op, Targets::all, size_t(-1)); }
+}
+
+// For a run without validation layers, where these are too old for cooperative matrices and the run above has no coopmat engine.
+TEST_CASE("kernels equal the reference: cooperative matrices", "[.][coopmat]") {
+  if (!target_for(test_device().info()).matrix[0]) {
+    WARN("skipped: no cooperative matrices on this device, or not in this build");
+    return;
+  }
+  for (const OpDef* op : {&ops::conv2d, &ops::linear}) check_cases(*op, Targets::coopmat, size_t(-1));
 }
 
 // A few rows of every op: what an old driver is held to.

@@ -141,10 +141,13 @@ TEST_CASE("features are switched off by name and by quirk", "[runtime]") {
   CHECK_THROWS_WITH(disable_features(info, "magic"), contains("magic") && contains("storage_16bit"));
   const Quirk elsewhere[] = {{.driver_id = 4, .disable = "storage_16bit"},
                              {.driver_id = 3, .last_version = 19, .disable = "storage_16bit"},
-                             {.driver_id = 3, .any_type = false, .type = DeviceType::cpu, .disable = "storage_16bit"}};
+                             {.driver_id = 3, .any_type = false, .type = DeviceType::cpu, .disable = "storage_16bit"},
+                             {.driver_id = 3, .least_subgroup = 17, .disable = "storage_16bit"},
+                             {.driver_id = 3, .most_subgroup = 8, .disable = "storage_16bit"}};
+  info.min_subgroup_size = 16;
   apply_quirks(info, elsewhere);
   CHECK(info.storage_16bit);
-  const Quirk here[] = {{.driver_id = 3, .first_version = 20, .disable = "storage_16bit"}};
+  const Quirk here[] = {{.driver_id = 3, .first_version = 20, .least_subgroup = 16, .most_subgroup = 16, .disable = "storage_16bit"}};
   apply_quirks(info, here);
   CHECK(!info.storage_16bit);
   for (const Quirk& quirk : quirks()) {

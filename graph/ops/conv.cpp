@@ -44,6 +44,26 @@ Epilogue epilogue_of(const Attrs& attrs, std::string_view label) {
 
 namespace {
 
+bool has_depthwise_kernel(const Lowering&, const ConvGeometry& g) { return depthwise_kernel_fits(g); }
+bool is_whole(const Lowering&, const ConvGeometry& g) { return g.groups == 1; }
+bool always(const Lowering&, const ConvGeometry&) { return true; }
+
+constexpr ConvEngine kEngines[] = {  // the fastest first
+    {Engine::subgroup, has_depthwise_kernel, lower_depthwise, lower_depthwise_grad_input, lower_depthwise_grad_filter},
+    {Engine::coopmat, conv_coopmat_fits, lower_conv_coopmat, lower_conv_coopmat_grad_input, lower_conv_coopmat_grad_filter},
+    {Engine::shared, conv_shared_fits, lower_conv_shared, lower_conv_shared_grad_input, lower_conv_shared_grad_filter},
+    {Engine::subgroup, is_whole, lower_conv_gemm, lower_conv_gemm_grad_input, lower_conv_gemm_grad_filter},
+    {Engine::direct, always, lower_conv_direct, lower_conv_direct_grad_input, lower_conv_direct_grad_filter},
+};
+
+}  // namespace
+
+const ConvEngine& conv_engine(const Lowering& l, const ConvGeometry& g) {
+  return *std::find_if(std::begin(kEngines), std::end(kEngines), [&](const ConvEngine& e) { return e.least <= l.target.engine && e.fits(l, g); });
+}
+
+namespace {
+
 Shape shape_attr(const Attrs& attrs, const char* name) { return Shape(attrs.integers(name, {})); }
 Attr to_attr(const Shape& s) {
   std::vector<int64_t> v;
@@ -116,13 +136,10 @@ void conv2d_gradient(Gradient& g) {
   if (e.residual && g.wants(e.residual_input())) g.set(e.residual_input(), dy);
 }
 
-bool use_gemm(const Lowering& l, const ConvGeometry& g) { return l.target.engine >= Engine::subgroup && g.groups == 1; }
-bool use_depthwise(const Lowering& l, const ConvGeometry& g) { return l.target.engine >= Engine::subgroup && depthwise_kernel_fits(g); }
-
 void conv2d_lower(Lowering& l) {
   const ConvGeometry g = conv_geometry("conv2d", l.attrs(), l.in_desc(0).shape, l.in_desc(1).shape, l.label());
   const Epilogue e = epilogue_of(l.attrs(), l.label());
-  use_depthwise(l, g) ? lower_depthwise(l, g, e) : use_gemm(l, g) ? lower_conv_gemm(l, g, e) : lower_conv_direct(l, g, e);
+  conv_engine(l, g).forward(l, g, e);
 }
 
 Cost moved(std::span<const TensorDesc> in, std::span<const TensorDesc> out, double flops) {
@@ -155,6 +172,10 @@ std::vector<Case> conv2d_cases() {
       conv({1, 12, 13, 5}, {5, 4, 5, 6}, {{"stride", std::vector<int64_t>{3, 2}}, {"pad", std::vector<int64_t>{2, 1, 1, 3}}}),
       conv({2, 7, 6, 8}, {3, 3, 4, 12}, {{"groups", 2}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}}),
       conv({1, 7, 7, 3}, {7, 7, 3, 5}, {{"pad", std::vector<int64_t>{3, 3, 3, 3}}, {"stride", std::vector<int64_t>{2, 2}}}),
+      conv({1, 15, 17, 20}, {1, 1, 20, 124}),                                                     // the largest tile, its edges
+      conv({1, 7, 6, 28}, {3, 3, 28, 124}, {{"pad", std::vector<int64_t>{1, 1, 1, 1}}}),          // the same in the filter's gradient
+      conv({1, 2, 3, 520}, {1, 1, 520, 24}),                                                      // few outputs, long sums: split
+      conv({1, 5, 4, 12}, {3, 3, 12, 132}, {{"pad", std::vector<int64_t>{1, 1, 1, 1}}, {"stride", std::vector<int64_t>{2, 2}}}),  // split gradient
       // depthwise
       conv({2, 7, 9, 8}, {3, 3, 1, 8}, {{"groups", 8}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}}),
       conv({2, 8, 7, 12}, {3, 3, 1, 12}, {{"groups", 12}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}, {"stride", std::vector<int64_t>{2, 2}}}),
@@ -169,6 +190,7 @@ std::vector<Case> conv2d_cases() {
       {{{{2, 5, 3, 8}}, {{1, 1, 8, 12}}, {{12}}, {{2, 5, 3, 12}}}, {{"bias", 1}, {"residual", 1}, {"activation", "relu6"}}},
       {{{{1, 5, 6, 4}}, {{3, 3, 4, 5}}, {{5}}}, {{"bias", 1}, {"activation", "relu"}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}}},
       {{{{1, 5, 6, 8}}, {{3, 3, 1, 8}}, {{8}}, {{1, 5, 6, 8}}}, {{"groups", 8}, {"bias", 1}, {"residual", 1}, {"activation", "relu6"}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}}},
+      {{{{1, 2, 2, 300}}, {{2, 2, 300, 9}}, {{9}}, {{1, 1, 1, 9}}}, {{"bias", 1}, {"residual", 1}, {"activation", "relu6"}}},
       {{{{1, 5, 6, 6}}, {{3, 3, 3, 4}}, {{1, 5, 6, 4}}}, {{"groups", 2}, {"residual", 1}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}}},
   };
 }
@@ -193,7 +215,7 @@ void grad_input_reference(const Attrs& attrs, std::span<const HostTensor> in, st
 
 void grad_input_lower(Lowering& l) {
   const ConvGeometry g = conv_geometry("conv2d_grad_input", l.attrs(), l.out_desc(0).shape, l.in_desc(1).shape, l.label());
-  use_depthwise(l, g) ? lower_depthwise_grad_input(l, g) : use_gemm(l, g) ? lower_conv_gemm_grad_input(l, g) : lower_conv_direct_grad_input(l, g);
+  conv_engine(l, g).grad_input(l, g);
 }
 
 Cost grad_input_cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
@@ -220,7 +242,7 @@ void grad_filter_reference(const Attrs& attrs, std::span<const HostTensor> in, s
 
 void grad_filter_lower(Lowering& l) {
   const ConvGeometry g = conv_geometry("conv2d_grad_filter", l.attrs(), l.in_desc(0).shape, l.out_desc(0).shape, l.label());
-  use_depthwise(l, g) ? lower_depthwise_grad_filter(l, g) : use_gemm(l, g) ? lower_conv_gemm_grad_filter(l, g) : lower_conv_direct_grad_filter(l, g);
+  conv_engine(l, g).grad_filter(l, g);
 }
 
 Cost grad_filter_cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {

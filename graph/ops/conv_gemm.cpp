@@ -119,16 +119,8 @@ void lower_conv_gemm(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
   }
 }
 
-namespace {
-
-// One stride phase along one axis: input positions iy = q * stride + phase are met by the taps r = first + i * step, at
-// output row q + off + i * move.
-struct Phase {
-  int64_t count, taps, first, step, off, move;
-};
-
-Phase make_phase(int64_t phase, int64_t in, int64_t size, int64_t stride, int64_t pad, int64_t dilation) {
-  Phase p{phase < in ? (in - phase - 1) / stride + 1 : 0, 0, 0, stride / std::gcd(stride, dilation), 0, 0};
+StridePhase stride_phase(int64_t phase, int64_t in, int64_t size, int64_t stride, int64_t pad, int64_t dilation) {
+  StridePhase p{phase < in ? (in - phase - 1) / stride + 1 : 0, 0, 0, stride / std::gcd(stride, dilation), 0, 0};
   for (p.first = 0; p.first < size; ++p.first)
     if ((phase + pad - p.first * dilation) % stride == 0) break;
   if (p.first >= size) return p;
@@ -137,8 +129,6 @@ Phase make_phase(int64_t phase, int64_t in, int64_t size, int64_t stride, int64_
   p.move = -(p.step * dilation) / stride;
   return p;
 }
-
-}  // namespace
 
 // Every stride phase is a dense sub-problem of its own: dx gathers, with no test of divisibility and no atomics.
 void lower_conv_gemm_grad_input(Lowering& l, const ConvGeometry& g) {
@@ -155,8 +145,8 @@ void lower_conv_gemm_grad_input(Lowering& l, const ConvGeometry& g) {
   for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.in_h, g.in_w)))
     for (int64_t phase_y = 0; phase_y < g.stride_y; ++phase_y)
       for (int64_t phase_x = 0; phase_x < g.stride_x; ++phase_x) {
-        const Phase y = make_phase(phase_y, g.in_h, g.filter_h, g.stride_y, g.pad_y, g.dilation_y);
-        const Phase x = make_phase(phase_x, g.in_w, g.filter_w, g.stride_x, g.pad_x, g.dilation_x);
+        const StridePhase y = stride_phase(phase_y, g.in_h, g.filter_h, g.stride_y, g.pad_y, g.dilation_y);
+        const StridePhase x = stride_phase(phase_x, g.in_w, g.filter_w, g.stride_x, g.pad_x, g.dilation_x);
         if (!y.count || !x.count) continue;
         params::ConvGemm p{};
         p.rows = uint32_t(s.count * y.count * x.count);

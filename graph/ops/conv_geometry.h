@@ -25,7 +25,24 @@ struct Epilogue {
 };
 Epilogue epilogue_of(const Attrs&, std::string_view label);
 
-// ---- lowering, one function an engine (conv_direct.cpp, conv_gemm.cpp, depthwise.cpp) ---------------------------------
+// One stride phase of the input's gradient along one axis: input positions iy = q * stride + phase are met by the taps
+// r = first + i * step, at output row q + off + i * move.
+struct StridePhase {
+  int64_t count, taps, first, step, off, move;
+};
+StridePhase stride_phase(int64_t phase, int64_t in, int64_t size, int64_t stride, int64_t pad, int64_t dilation);
+
+// ---- engines: conv_direct.cpp, conv_gemm.cpp, conv_shared.cpp, conv_coopmat.cpp, depthwise.cpp ------------------------
+
+struct ConvEngine {
+  Engine least;                                             // of the target
+  bool (*fits)(const Lowering&, const ConvGeometry&);
+  void (*forward)(Lowering&, const ConvGeometry&, const Epilogue&);
+  void (*grad_input)(Lowering&, const ConvGeometry&);
+  void (*grad_filter)(Lowering&, const ConvGeometry&);
+};
+// The fastest that the target allows and that can do it; linear takes the same table.
+const ConvEngine& conv_engine(const Lowering&, const ConvGeometry&);
 
 void lower_conv_direct(Lowering&, const ConvGeometry&, const Epilogue&);
 void lower_conv_direct_grad_input(Lowering&, const ConvGeometry&);
@@ -34,6 +51,16 @@ void lower_conv_direct_grad_filter(Lowering&, const ConvGeometry&);
 void lower_conv_gemm(Lowering&, const ConvGeometry&, const Epilogue&);
 void lower_conv_gemm_grad_input(Lowering&, const ConvGeometry&);
 void lower_conv_gemm_grad_filter(Lowering&, const ConvGeometry&);
+
+bool conv_coopmat_fits(const Lowering&, const ConvGeometry&);
+void lower_conv_coopmat(Lowering&, const ConvGeometry&, const Epilogue&);
+void lower_conv_coopmat_grad_input(Lowering&, const ConvGeometry&);
+void lower_conv_coopmat_grad_filter(Lowering&, const ConvGeometry&);
+
+bool conv_shared_fits(const Lowering&, const ConvGeometry&);
+void lower_conv_shared(Lowering&, const ConvGeometry&, const Epilogue&);
+void lower_conv_shared_grad_input(Lowering&, const ConvGeometry&);
+void lower_conv_shared_grad_filter(Lowering&, const ConvGeometry&);
 
 bool depthwise_kernel_fits(const ConvGeometry&);
 void lower_depthwise(Lowering&, const ConvGeometry&, const Epilogue&);

@@ -12,6 +12,8 @@ namespace vkfer::ops {
 namespace {
 
 ConvGeometry linear_geometry(int64_t n, int64_t k, int64_t m) { return {n, 1, 1, k, 1, 1, m, 1, 1, 1, 1, 0, 0, 1, 1, 1}; }
+void conv_forward(Lowering& l, const ConvGeometry& g, const Epilogue& e) { conv_engine(l, g).forward(l, g, e); }
+void conv_grad_input(Lowering& l, const ConvGeometry& g) { conv_engine(l, g).grad_input(l, g); }
 
 // How many parts of rows the weight [k,m] is cut into: the fewest that can be bound, in fours of rows where k allows it.
 int64_t weight_parts(const Lowering& l, int64_t k, int64_t m, DType storage) {
@@ -82,16 +84,12 @@ void linear_gradient(Gradient& g) {
   if (e.bias && g.wants(2)) g.set(2, g.add(channel_sum, {}, {dy}, "grad_bias")[0]);
 }
 
-void lower_product(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
-  l.target.engine >= Engine::subgroup ? lower_conv_gemm(l, g, e) : lower_conv_direct(l, g, e);
-}
-
 // The product of every part is added to that of the parts before it; bias and activation come with the last.
 void linear_lower(Lowering& l) {
   const int64_t n = l.in_desc(0).shape[0], k = l.in_desc(0).shape[1], m = l.in_desc(1).shape[1];
   const Epilogue whole = epilogue_of(l.attrs(), l.label());
   const int64_t parts = weight_parts(l, k, m, l.in_desc(1).dtype);
-  if (parts == 1) return lower_product(l, linear_geometry(n, k, m), whole);
+  if (parts == 1) return conv_forward(l, linear_geometry(n, k, m), whole);
   const TensorDesc part{{k / parts, m}, l.in_desc(1).dtype}, y = l.out_desc(0);
   const Binding weight = l.in(1), bias = whole.bias ? l.in(whole.bias_input()) : weight, out = l.out(0), sums[] = {l.workspace(y.bytes()), l.workspace(y.bytes())};
   for (int64_t i = 0; i < parts; ++i) {
@@ -101,7 +99,7 @@ void linear_lower(Lowering& l) {
     if (e.bias) l.substitute_in(e.bias_input(), bias, {{m}, DType::f32});  // where a residual stood before
     if (e.residual) l.substitute_in(e.residual_input(), sums[(i + 1) % 2], y);
     l.substitute_out(0, last ? out : sums[i % 2], y);
-    lower_product(l, part_geometry(n, k, m, parts, i), e);
+    conv_forward(l, part_geometry(n, k, m, parts, i), e);
   }
 }
 
@@ -125,6 +123,7 @@ std::vector<Case> linear_cases() {
       {{{{5, 13}}, {{13, 7}}, {{7}}}, {{"bias", 1}, {"activation", "relu"}}},
       {{{{33, 64}}, {{64, 7}}, {{7}}}, {{"bias", 1}}},
       {{{{3, 128}}, {{128, 16}}, {{16}}}, {{"bias", 1}, {"activation", "relu"}}},  // its weight can be taken in parts
+      {{{{3, 1030}}, {{1030, 6}}, {{6}}}, {{"bias", 1}, {"activation", "silu"}}},
   };
 }
 
@@ -146,16 +145,12 @@ void grad_input_reference(const Attrs&, std::span<const HostTensor> in, std::spa
       for (size_t j = 0; j < m; ++j) out[0][i * k + c] += in[0][i * m + j] * in[1][c * m + j];
 }
 
-void lower_product_grad_input(Lowering& l, const ConvGeometry& g) {
-  l.target.engine >= Engine::subgroup ? lower_conv_gemm_grad_input(l, g) : lower_conv_direct_grad_input(l, g);
-}
-
 // Every part gives some columns of dx. They are gathered as rows of its transpose.
 void grad_input_lower(Lowering& l) {
   const int64_t k = l.in_desc(1).shape[0], m = l.in_desc(1).shape[1];
   const DType storage = l.in_desc(0).dtype;
   const int64_t parts = weight_parts(l, k, m, storage);
-  if (parts == 1) return lower_product_grad_input(l, linear_geometry(l.in_desc(0).shape[0], k, m));
+  if (parts == 1) return conv_grad_input(l, linear_geometry(l.in_desc(0).shape[0], k, m));
   const Binding weight = l.in(1), dy = l.in(0), dx = l.out(0);
   const TensorDesc all_dy = l.in_desc(0), all_dx = l.out_desc(0);
   for (Slice s : l.batch_slices({all_dy, all_dx})) {
@@ -167,7 +162,7 @@ void grad_input_lower(Lowering& l) {
       l.substitute_in(0, some_dy, {{s.count, m}, storage});
       l.substitute_in(1, part_of(weight, parts, i), {{k / parts, m}, storage});
       l.substitute_out(0, product, columns);
-      lower_product_grad_input(l, linear_geometry(s.count, k / parts, m));
+      conv_grad_input(l, linear_geometry(s.count, k / parts, m));
       transpose(l, product, part_of(transposed, parts, i), storage, 1, s.count, k / parts);
     }
     transpose(l, transposed, some_dx, storage, 1, k, s.count);
@@ -200,7 +195,7 @@ void grad_weight_lower(Lowering& l) {
   for (int64_t i = 0; i < parts; ++i) {
     l.substitute_out(0, part_of(whole, parts, i), {{k / parts, m}, DType::f32});
     const ConvGeometry g = part_geometry(n, k, m, parts, i);
-    l.target.engine >= Engine::subgroup ? lower_conv_gemm_grad_filter(l, g) : lower_conv_direct_grad_filter(l, g);
+    conv_engine(l, g).grad_filter(l, g);
   }
 }
 

@@ -1,5 +1,7 @@
+#include "graph/executor.h"
 #include "runtime/driver_choice.h"
 #include "runtime/error.h"
+#include "runtime/kernel.h"
 #include "tools/cli/verb.h"
 #include "tools/train/training.h"
 
@@ -14,11 +16,22 @@ std::string reason(const std::vector<DeviceInfo>& devices, size_t chosen, const 
   return fmt::format("the best kind present ({}); --device chooses another", to_string(devices[chosen].type));
 }
 
+// The engine of convolutions and linear layers, and why it is not the coopmat one where the device has matrices.
+std::string engine_text(const DeviceInfo& d) {
+  const Target t = target_for(d);
+  std::string text = engine_name(t.engine);
+  if (t.engine == Engine::coopmat) text += fmt::format(", matrices of {}", fmt::join(t.matrix, "x"));
+  else if (d.cooperative_matrix && !has_module("conv_coopmat.f16"))
+    text += "; this build has no coopmat modules, they need glslang 14 (third_party/glslang)";
+  return text;
+}
+
 void print_device(Console& console, size_t index, const DeviceInfo& d, bool chosen) {
   console.print("{} {}  {}", chosen ? "*" : " ", index, d.name);
   console.print("     {}, Vulkan {}, driver {}", to_string(d.type), d.api_version, driver_text(d));
   console.print("     memory {}, subgroups of {}, {} invocations, {} kB shared", bytes_text(double(d.heap_bytes)),
                 d.subgroup_size, d.max_invocations, d.shared_memory_bytes / 1024);
+  if (d.rejected.empty()) console.print("     engine {}", engine_text(d));
   console.print("     UUID {}", d.uuid);
   if (!d.rejected.empty()) console.print("     cannot be used: {}", d.rejected);
 }
@@ -31,6 +44,10 @@ Json describe(size_t index, const DeviceInfo& d, bool chosen) {
   j["rejected"] = d.rejected;
   j["memory_bytes"] = d.heap_bytes;
   j["subgroup_size"] = d.subgroup_size;
+  j["engine"] = d.rejected.empty() ? engine_name(target_for(d).engine) : "";
+  Json shapes = Json::array();
+  for (const MatrixShape& s : d.matrix_shapes) shapes.push_back({s.m, s.n, s.k});
+  j["matrix_shapes"] = shapes;
   j["max_invocations"] = d.max_invocations;
   j["shared_memory_bytes"] = d.shared_memory_bytes;
   j["max_storage_range"] = d.max_storage_range;

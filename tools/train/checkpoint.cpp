@@ -84,7 +84,7 @@ Json target_json(const Target& t) {
           {"workgroup", t.workgroup}, {"vectors_per_invocation", t.vectors_per_invocation},
           {"parallel_groups", t.parallel_groups}, {"shared_memory_bytes", t.shared_memory_bytes},
           {"max_storage_range", t.max_storage_range}, {"storage_alignment", t.storage_alignment},
-          {"max_groups", t.max_groups}, {"texel", t.texel}, {"scalar_loads", t.scalar_loads}, {"tuning", tuning}};
+          {"max_groups", t.max_groups}, {"matrix", t.matrix}, {"texel", t.texel}, {"scalar_loads", t.scalar_loads}, {"tuning", tuning}};
 }
 
 Target target_from_json(const Json& j) {
@@ -99,6 +99,7 @@ Target target_from_json(const Json& j) {
   j.at("max_storage_range").get_to(t.max_storage_range);
   j.at("storage_alignment").get_to(t.storage_alignment);
   j.at("max_groups").get_to(t.max_groups);
+  t.matrix = j.value("matrix", t.matrix);           // checkpoints from before the coopmat engine
   j.at("texel").get_to(t.texel);
   t.scalar_loads = j.value("scalar_loads", false);  // checkpoints from before it was known
   if (j.contains("tuning"))  // versions before tuning wrote none
