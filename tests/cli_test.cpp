@@ -128,6 +128,13 @@ TEST_CASE("tool: wrong usage is refused with a remedy, and nothing is written", 
   expect_refused(place, "import", "no file named");
   expect_refused(place, "import x.pth --model mobilenetv2", "--out is missing");
   expect_refused(place, "import x.pth --model mobilenetv2 -o y --adapt-stem mean", "expected sum");
+  expect_refused(place, "train --head gpa", "did you mean gap?");
+  expect_refused(place, "train --freeze blocks:", "--freeze blocks:4");
+  expect_refused(place, "train --freeze none --freeze-backbone", "give one of them");
+  expect_refused(place, "dump vgg16 --freeze blocks:6 --training", "vgg16 has 5 blocks");
+  expect_refused(place, "dump resnet18 --freeze layer9 --training", "no layer of that name");
+  expect_refused(place, "dump resnet18 --num-classes 0", "classes");
+  expect_refused(place, "dump vgg16 --size 31", "32 to 4096");
   expect_refused(place, "devices --device 99", "99");
   expect_refused(place, "profile --model nothing", "unknown model");
   expect_refused(place, "profile --training --inference", "exclude each other");
@@ -177,6 +184,11 @@ TEST_CASE("tool: --json answers with one object on stdout, or in a file", "[cli]
     }
   CHECK(found);
   CHECK_THAT(models.err, contains("compact_mobilenetv2"));
+  const Json affect = Json::parse(place.run("models --head r3 --num-classes 0 --va --json").out);
+  for (const Json& m : affect.at("models"))
+    if (m.at("name") == "vgg16") CHECK(m.at("trainable_frozen_backbone") == 131842);
+  CHECK(affect.at("heads").size() == 5);
+  CHECK(place.run("dump compact_resnet --head r0 --va --freeze blocks:1 --training --batch 2").status == 0);
 
   const Ran to_file = place.run("devices --json devices.json");
   CHECK(to_file.status == 0);

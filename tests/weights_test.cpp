@@ -252,6 +252,15 @@ TEST_CASE("weights that do not fit are refused all at once, and nothing is chang
     const ValueInfo& stem = graph.info(graph.find("init_conv.0.weight"));
     CHECK(to_torch(stem, states.read(stem.name)) == file.at(stem.name).floats());
   }
+  SECTION("another head: the backbone alone") {
+    const LoadOptions only{.only = backbone_states(find_model("compact_mobilenetv2"), 3)};
+    file = weights_of(network("compact_mobilenetv2", 8, "gap,dense4"));
+    load_weights(file, graph, states, only);
+    const ValueInfo& stem = graph.info(graph.find("init_conv.0.weight"));
+    CHECK(to_torch(stem, states.read(stem.name)) == file.at(stem.name).floats());
+    file.tensors.erase("bottlenecks.5.block.7.running_var");
+    CHECK_THROWS_WITH(load_weights(file, graph, states, only), contains("1 missing: bottlenecks.5.block.7.running_var"));
+  }
   SECTION("another network") {
     file = weights_of(network("compact_resnet"));
     CHECK_THROWS_WITH(load(), contains("and 89 more") && contains("Fix: choose the model these weights belong to"));

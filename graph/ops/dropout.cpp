@@ -1,5 +1,6 @@
-// Dropout (Srivastava et al., 2014) and stochastic depth (Huang et al., Deep Networks with Stochastic Depth, 2016), whose mask is a pure function of seed, layer and step, so that replay and resume agree:
-// Philox4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011).
+// Dropout (Srivastava et al., 2014) and stochastic depth (Huang et al., Deep Networks with Stochastic Depth, 2016), whose masks are
+// pure functions of seed, layer and step, so that replay and resume agree: Philox4x32-10 (Salmon et al.,
+// Parallel Random Numbers: As Easy as 1, 2, 3, 2011).
 #include "graph/ops/ops.h"
 #include "graph/ops/util.h"
 #include "shaders/params/elementwise.h"
