@@ -32,6 +32,7 @@ CHANNELS_IN(4, residual);
 layout(push_constant) uniform Push { ConvGemm p; };
 
 const uint kRows = 16;
+const uint kBlock = 16;  // blocks of four channels: sums of more terms are sums of blocks, for their rounding error
 
 // The input pixel and the output pixel of sub-problem row q.
 uvec2 pixel(uint q, out uint image) {
@@ -68,8 +69,8 @@ void main() {
     }
   }
 
-  vec4 sum[kRows];
-  [[unroll]] for (uint i = 0; i < kRows; ++i) sum[i] = vec4(0.0);
+  vec4 sum[kRows], total[kRows];
+  [[unroll]] for (uint i = 0; i < kRows; ++i) sum[i] = total[i] = vec4(0.0);
 
   for (uint ty = 0; ty < p.taps_y; ++ty)
     for (uint tx = 0; tx < p.taps_x; ++tx) {
@@ -88,24 +89,31 @@ void main() {
       uint tap = (p.first_tap_y + ty * p.tap_step_y) * p.filter_w + p.first_tap_x + tx * p.tap_step_x;
       uint filter_row = tap * p.in_c;
       const uint unroll = kUnroll2 ? 2 : 1;
-      for (uint c = 0; c < in_blocks; c += unroll) {
-        vec4 va[2][4], vb[8];
-        [[unroll]] for (uint h = 0; h < unroll; ++h)
-          [[unroll]] for (uint j = 0; j < kRows / kLanes; ++j) {
-            va[h][j] = LOADC(a, row[j], c + h, p.in_c);
-            if (!kDense && !inside[j]) va[h][j] = vec4(0.0);
-          }
-        [[unroll]] for (uint k = 0; k < 4 * unroll; ++k) {
+      for (uint first = 0; first < in_blocks; first += kBlock) {
+        uint end = min(first + kBlock, in_blocks);
+        for (uint c = first; c < end; c += unroll) {
+          vec4 va[2][4], vb[8];
+          [[unroll]] for (uint h = 0; h < unroll; ++h)
+            [[unroll]] for (uint j = 0; j < kRows / kLanes; ++j) {
+              va[h][j] = LOADC(a, row[j], c + h, p.in_c);
+              if (!kDense && !inside[j]) va[h][j] = vec4(0.0);
+            }
+          [[unroll]] for (uint k = 0; k < 4 * unroll; ++k) {
 #ifdef SCALAR
-          // `a` reads zero past the last channel; the filter row there is another tap's and must only be in bounds.
-          vb[k] = LOADC(b, min(filter_row + 4u * c + k, filter_row + p.in_c - 1u), safe_column, p.out_c);
+            // `a` reads zero past the last channel; the filter row there is another tap's and must only be in bounds.
+            vb[k] = LOADC(b, min(filter_row + 4u * c + k, filter_row + p.in_c - 1u), safe_column, p.out_c);
 #else
-          vb[k] = LOADC(b, filter_row + 4u * c + k, safe_column, p.out_c);
+            vb[k] = LOADC(b, filter_row + 4u * c + k, safe_column, p.out_c);
 #endif
+          }
+          [[unroll]] for (uint i = 0; i < kRows; ++i)
+            [[unroll]] for (uint k = 0; k < 4 * unroll; ++k)
+              sum[i] = fma(vec4(subgroupShuffle(va[k / 4][i / kLanes][k % 4], source + i % kLanes)), vb[k], sum[i]);
         }
-        [[unroll]] for (uint i = 0; i < kRows; ++i)
-          [[unroll]] for (uint k = 0; k < 4 * unroll; ++k)
-            sum[i] = fma(vec4(subgroupShuffle(va[k / 4][i / kLanes][k % 4], source + i % kLanes)), vb[k], sum[i]);
+        [[unroll]] for (uint i = 0; i < kRows; ++i) {
+          total[i] += sum[i];
+          sum[i] = vec4(0.0);
+        }
       }
     }
 
@@ -120,7 +128,7 @@ void main() {
         uvec2 xy = pixel(q, image);
         out_row = (image * p.out_h + xy.y * p.out_mul_y + p.out_off_y) * p.out_w + xy.x * p.out_mul_x + p.out_off_x;
       }
-      vec4 v = sum[i] + offset;
+      vec4 v = total[i] + offset;
       if (kResidual) v += LOADC(residual, out_row, column, p.out_c);
       STOREC(y, out_row, column, p.out_c, activate(kActivation, v));
     }

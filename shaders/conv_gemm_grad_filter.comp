@@ -25,6 +25,7 @@ CHANNELS_OUT_F32(2, partial);
 layout(push_constant) uniform Push { ConvGradFilter p; };
 
 const uint kRows = 16;
+const uint kBlock = 64;  // pixels added up before they are added to the rest, for the rounding error; a multiple of kLanes
 
 void main() {
   uint group = linear_group();
@@ -56,44 +57,51 @@ void main() {
     shift_x[j] = int(tap - r * p.filter_w) * p.dilation_x - p.pad_x;
   }
 
-  vec4 sum[kRows];
-  [[unroll]] for (uint i = 0; i < kRows; ++i) sum[i] = vec4(0.0);
+  vec4 sum[kRows], total[kRows];
+  [[unroll]] for (uint i = 0; i < kRows; ++i) sum[i] = total[i] = vec4(0.0);
 
   uint begin = slice * p.slice_pixels, end = min(begin + p.slice_pixels, p.pixels);
-  for (uint q0 = begin; q0 < end; q0 += kLanes) {
-    uint q = q0 + column_lane;
-    bool live = q < end;
-    q = min(q, end - 1u);
-    uint in_y = 0, in_x = 0, image = 0;
-    if (!kDense) {
-      uint line = divide(q, p.out_w, p.inverse_w);
-      image = divide(line, p.out_h, p.inverse_h);
-      in_x = (q - line * p.out_w) * uint(p.stride_x);
-      in_y = (line - image * p.out_h) * uint(p.stride_y);
-    }
-    vec4 va[4];
-    [[unroll]] for (uint j = 0; j < kParts; ++j) {
-      uint row = q;
-      bool inside = live;
+  for (uint first = begin; first < end; first += kBlock) {
+    uint last = min(first + kBlock, end);
+    for (uint q0 = first; q0 < last; q0 += kLanes) {
+      uint q = q0 + column_lane;
+      bool live = q < end;
+      q = min(q, end - 1u);
+      uint in_y = 0, in_x = 0, image = 0;
       if (!kDense) {
-        int iy = int(in_y) + shift_y[j], ix = int(in_x) + shift_x[j];
-        inside = inside && uint(iy) < p.in_h && uint(ix) < p.in_w;
-        row = inside ? (image * p.in_h + uint(iy)) * p.in_w + uint(ix) : 0u;
+        uint line = divide(q, p.out_w, p.inverse_w);
+        image = divide(line, p.out_h, p.inverse_h);
+        in_x = (q - line * p.out_w) * uint(p.stride_x);
+        in_y = (line - image * p.out_h) * uint(p.stride_y);
       }
+      vec4 va[4];
+      [[unroll]] for (uint j = 0; j < kParts; ++j) {
+        uint row = q;
+        bool inside = live;
+        if (!kDense) {
+          int iy = int(in_y) + shift_y[j], ix = int(in_x) + shift_x[j];
+          inside = inside && uint(iy) < p.in_h && uint(ix) < p.in_w;
+          row = inside ? (image * p.in_h + uint(iy)) * p.in_w + uint(ix) : 0u;
+        }
 #ifdef SCALAR
-      va[j / 4][j % 4] = inside ? float(x[row * p.in_c + channel[j]]) : 0.0;
+        va[j / 4][j % 4] = inside ? float(x[row * p.in_c + channel[j]]) : 0.0;
 #else
-      va[j] = inside ? LOADC(x, row, channel[j] / 4u, p.in_c) : vec4(0.0);
+        va[j] = inside ? LOADC(x, row, channel[j] / 4u, p.in_c) : vec4(0.0);
 #endif
+      }
+      vec4 vb[kLanes];
+      [[unroll]] for (uint k = 0; k < kLanes; ++k) vb[k] = LOADC(dy, min(q0 + k, end - 1u), safe_column, p.out_c);
+      [[unroll]] for (uint i = 0; i < kRows; ++i)
+        [[unroll]] for (uint k = 0; k < kLanes; ++k)
+          sum[i] = fma(vec4(subgroupShuffle(va[i / 4][i % 4], source + k)), vb[k], sum[i]);
     }
-    vec4 vb[kLanes];
-    [[unroll]] for (uint k = 0; k < kLanes; ++k) vb[k] = LOADC(dy, min(q0 + k, end - 1u), safe_column, p.out_c);
-    [[unroll]] for (uint i = 0; i < kRows; ++i)
-      [[unroll]] for (uint k = 0; k < kLanes; ++k)
-        sum[i] = fma(vec4(subgroupShuffle(va[i / 4][i % 4], source + k)), vb[k], sum[i]);
+    [[unroll]] for (uint i = 0; i < kRows; ++i) {
+      total[i] += sum[i];
+      sum[i] = vec4(0.0);
+    }
   }
 
   if (column >= out_blocks) return;
   [[unroll]] for (uint i = 0; i < kRows; ++i)
-    if (first_m + i < p.m) STOREC_F32(partial, (p.first_slice + slice) * p.m + first_m + i, column, p.out_c, sum[i]);
+    if (first_m + i < p.m) STOREC_F32(partial, (p.first_slice + slice) * p.m + first_m + i, column, p.out_c, total[i]);
 }

@@ -8,7 +8,8 @@
 //
 // A workgroup is one subgroup and computes kRows rows; a lane computes four output channels of each. Rows are the same for all
 // lanes, so elements of `a` are scalar loads, broadcast for free; only the filter is loaded lane by lane, and each of its elements
-// serves kRows times. in_c may be anything (a multiple of four where the filter is transposed), out_c is a multiple of four.
+// serves kRows times. in_c may be anything (a multiple of four where the filter is transposed), out_c is a multiple of four. Sums of
+// more than kBlock terms are sums of blocks: their rounding error grows with the square root of the number of blocks alone.
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "channels.glsl"
@@ -26,6 +27,8 @@ layout(constant_id = 7) const bool kEveryGroup = false;  // no workgroup past th
 layout(constant_id = 8) const bool kEveryRow = false;    // rows are a multiple of kRows
 layout(constant_id = 9) const bool kEveryColumn = false; // out_c fills the lanes
 
+const uint kBlock = 48;                                  // channels; a multiple of every kUnroll
+
 INPUT1(0, a);
 CHANNELS_IN(1, b);
 CHANNELS_OUT(2, y);
@@ -41,22 +44,29 @@ void main() {
   uint safe_column = min(column, p.out_c / 4u - 1u);   // loads past the edge are clamped, stores are skipped
 
   uint row[kRows];                                     // where it starts in `a`
-  vec4 sum[kRows];
+  vec4 sum[kRows], total[kRows];
   [[unroll]] for (uint r = 0; r < kRows; ++r) {
     row[r] = (kEveryRow ? first_row + r : min(first_row + r, p.rows - 1u)) * p.in_c;
-    sum[r] = vec4(0.0);
+    sum[r] = total[r] = vec4(0.0);
   }
-  for (uint c = 0; c < p.in_c; c += kUnroll) {
-    vec4 vb[kUnroll];
-    if (kTransposed) {                                 // four channels of each of the four columns
-      vec4 w[4];
-      [[unroll]] for (uint j = 0; j < 4; ++j) w[j] = LOADC(b, 4u * safe_column + j, c / 4u, p.in_c);
-      [[unroll]] for (uint k = 0; k < kUnroll; ++k) vb[k] = vec4(w[0][k], w[1][k], w[2][k], w[3][k]);
-    } else {
-      [[unroll]] for (uint k = 0; k < kUnroll; ++k) vb[k] = LOADC(b, c + k, safe_column, p.out_c);
+  for (uint first = 0; first < p.in_c; first += kBlock) {
+    uint end = min(first + kBlock, p.in_c);
+    for (uint c = first; c < end; c += kUnroll) {
+      vec4 vb[kUnroll];
+      if (kTransposed) {                               // four channels of each of the four columns
+        vec4 w[4];
+        [[unroll]] for (uint j = 0; j < 4; ++j) w[j] = LOADC(b, 4u * safe_column + j, c / 4u, p.in_c);
+        [[unroll]] for (uint k = 0; k < kUnroll; ++k) vb[k] = vec4(w[0][k], w[1][k], w[2][k], w[3][k]);
+      } else {
+        [[unroll]] for (uint k = 0; k < kUnroll; ++k) vb[k] = LOADC(b, c + k, safe_column, p.out_c);
+      }
+      [[unroll]] for (uint r = 0; r < kRows; ++r)
+        [[unroll]] for (uint k = 0; k < kUnroll; ++k) sum[r] = fma(vec4(LOAD1(a, row[r] + c + k)), vb[k], sum[r]);
     }
-    [[unroll]] for (uint r = 0; r < kRows; ++r)
-      [[unroll]] for (uint k = 0; k < kUnroll; ++k) sum[r] = fma(vec4(LOAD1(a, row[r] + c + k)), vb[k], sum[r]);
+    [[unroll]] for (uint r = 0; r < kRows; ++r) {
+      total[r] += sum[r];
+      sum[r] = vec4(0.0);
+    }
   }
 
   if (!kEveryColumn && column != safe_column) return;
@@ -64,7 +74,7 @@ void main() {
   [[unroll]] for (uint r = 0; r < kRows; ++r) {
     uint q = first_row + r;
     if (kEveryRow || q < p.rows) {
-      vec4 v = sum[r] + offset;
+      vec4 v = total[r] + offset;
       if (kResidual) v += LOADC(residual, q, column, p.out_c);
       STOREC(y, q, column, p.out_c, activate(kActivation, v));
     }

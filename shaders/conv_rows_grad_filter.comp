@@ -19,6 +19,7 @@ layout(constant_id = 3) const bool kEveryRow = false;    // in_c is a multiple o
 layout(constant_id = 4) const bool kEveryColumn = false;
 layout(constant_id = 5) const bool kEveryPixel = false;  // slices are multiples of kPixels
 const uint kPixels = 4;                                  // of the inner dimension at a time
+const uint kBlock = 64;                                  // pixels added up before they are added to the rest, as in conv_rows.comp
 
 INPUT1(0, x);
 CHANNELS_IN(1, dy);
@@ -32,25 +33,32 @@ void main() {
   uint channel = (row_block - slice * p.row_blocks) * kRows, rows = min(kRows, p.in_c - channel);
   uint column = column_block * gl_WorkGroupSize.x + gl_LocalInvocationID.x, safe_column = min(column, p.out_c / 4u - 1u);
 
-  vec4 sum[kRows];
-  [[unroll]] for (uint r = 0; r < kRows; ++r) sum[r] = vec4(0.0);
+  vec4 sum[kRows], total[kRows];
+  [[unroll]] for (uint r = 0; r < kRows; ++r) sum[r] = total[r] = vec4(0.0);
   uint begin = slice * p.slice_pixels, end = min(begin + p.slice_pixels, p.pixels);
-  for (uint q0 = begin; q0 < end; q0 += kPixels) {
-    vec4 vb[kPixels];
-    uint site[kPixels];                                // where the rows start in x
-    [[unroll]] for (uint k = 0; k < kPixels; ++k) {
-      uint q = kEveryPixel ? q0 + k : min(q0 + k, end - 1u);
-      site[k] = q * p.in_c + channel;
-      vb[k] = LOADC(dy, q, safe_column, p.out_c);
-      if (!kEveryPixel && q0 + k >= end) vb[k] = vec4(0.0);
+  for (uint first = begin; first < end; first += kBlock) {
+    uint last = min(first + kBlock, end);
+    for (uint q0 = first; q0 < last; q0 += kPixels) {
+      vec4 vb[kPixels];
+      uint site[kPixels];                                // where the rows start in x
+      [[unroll]] for (uint k = 0; k < kPixels; ++k) {
+        uint q = kEveryPixel ? q0 + k : min(q0 + k, end - 1u);
+        site[k] = q * p.in_c + channel;
+        vb[k] = LOADC(dy, q, safe_column, p.out_c);
+        if (!kEveryPixel && q0 + k >= end) vb[k] = vec4(0.0);
+      }
+      // Rows past the block's last one repeat it; they are not stored.
+      [[unroll]] for (uint r = 0; r < kRows; ++r)
+        [[unroll]] for (uint k = 0; k < kPixels; ++k)
+          sum[r] = fma(vec4(LOAD1(x, site[k] + (kEveryRow ? r : min(r, rows - 1u)))), vb[k], sum[r]);
     }
-    // Rows past the block's last one repeat it; they are not stored.
-    [[unroll]] for (uint r = 0; r < kRows; ++r)
-      [[unroll]] for (uint k = 0; k < kPixels; ++k)
-        sum[r] = fma(vec4(LOAD1(x, site[k] + (kEveryRow ? r : min(r, rows - 1u)))), vb[k], sum[r]);
+    [[unroll]] for (uint r = 0; r < kRows; ++r) {
+      total[r] += sum[r];
+      sum[r] = vec4(0.0);
+    }
   }
 
   if (!kEveryColumn && column != safe_column) return;
   [[unroll]] for (uint r = 0; r < kRows; ++r)
-    if (kEveryRow || r < rows) STOREC_F32(partial, (p.first_slice + slice) * p.m + channel + r, column, p.out_c, sum[r]);
+    if (kEveryRow || r < rows) STOREC_F32(partial, (p.first_slice + slice) * p.m + channel + r, column, p.out_c, total[r]);
 }
