@@ -20,7 +20,7 @@ void within(std::string_view option, T got, T lowest, T highest) {
 
 // What runs did before a setting existed: their config.json lacks it.
 const Json& before_it_existed() {
-  static const Json values = {{"precision", "fp32"}};
+  static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"head", ""}, {"freeze", ""}};
   return values;
 }
 
@@ -63,6 +63,7 @@ TrainSettings settings_from_json(const Json& j, std::string_view where) {
       fail(where, "setting '{}': {}", name, e.what());
     }
   });
+  if (!j.contains("freeze") && j.contains("freeze_backbone") && j.at("freeze_backbone") == true) s.freeze = "backbone";  // its name then
   return s;
 }
 
