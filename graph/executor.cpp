@@ -15,7 +15,7 @@ namespace vkfer {
 // ---- States -------------------------------------------------------------------------------------------------------
 
 namespace {
-constexpr size_t kStateBlockBytes = size_t(16) << 20;
+constexpr size_t kStateBlockBytes = size_t(4) << 20;
 size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 }  // namespace
 

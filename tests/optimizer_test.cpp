@@ -153,7 +153,7 @@ TEST_CASE("optimizers: a step of a whole network takes a handful of launches", "
       tensors += size_t(node.attrs.integer("tensors", 1));
     }
     CHECK(tensors == 158);
-    CHECK(launches == 1);
+    CHECK(launches == 5);
   }
 }
 
@@ -172,7 +172,7 @@ TEST_CASE("optimizers: a parameter larger than a group is alone and cut within w
     sizes.push_back(group.size());
     add_optimizer(g, find_optimizer("sgd"), kSettings, group, hyper);
   }
-  CHECK(sizes == std::vector<size_t>{2, 1, 1, 1, 3});
+  CHECK(sizes == std::vector<size_t>{1, 4, 1, 1, 1});
   Target target;
   target.max_storage_range = size_t(128) << 20;
   const Plan plan = make_plan(g, target, {.max_block_bytes = size_t(1) << 30});

@@ -43,18 +43,24 @@ const OptimizerDef& find_optimizer(std::string_view name) {
 }
 
 std::vector<std::vector<TrainedParameter>> packed_groups(const Graph& g, std::span<const TrainedParameter> all) {
-  // Far below what every device binds and allocates in one piece (Vulkan guarantees 128 MiB and 1 GiB).
-  constexpr size_t kGroupBytes = size_t(32) << 20;
+  // The gradients of a group take their place from the first of them on: larger groups save few launches and cost memory where it
+  // is tightest, at the start of the backward pass (MobileNetV2: 5 launches and 3 % of the arena; in one group 1 and 13 %).
+  constexpr size_t kGroupBytes = size_t(2) << 20;
   std::vector<std::vector<TrainedParameter>> groups;
-  size_t room = 0;
+  size_t open = 0, room = 0;  // the group that small parameters go to
   for (const TrainedParameter& t : all) {
     const size_t bytes = g.desc(t.parameter).bytes();
-    if (groups.empty() || bytes > room) {
+    if (bytes > kGroupBytes) {
+      groups.push_back({t});
+      continue;
+    }
+    if (bytes > room) {
+      open = groups.size();
       groups.emplace_back();
       room = kGroupBytes;
     }
-    groups.back().push_back(t);
-    room -= std::min(room, bytes);
+    groups[open].push_back(t);
+    room -= bytes;
   }
   return groups;
 }

@@ -45,7 +45,7 @@ struct LossScaling {
   Value nonfinite;  // [1]: not 0 when the step must change nothing
 };
 
-// Groups as parameters are packed: neighbours, as many as one buffer of moderate size holds. A large one is alone.
+// Groups as parameters are packed: neighbours, up to a moderate size together. A large one is alone.
 std::vector<std::vector<TrainedParameter>> packed_groups(const Graph&, std::span<const TrainedParameter>);
 
 // Adds the optimizer's node for a group of parameters: afterwards they and their optimizer states take their new values at the
