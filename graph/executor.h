@@ -32,17 +32,22 @@ class States {
   uint64_t version() const { return version_; }                // changes with every write and every run that updates a state
   void touch() { ++version_; }
   size_t bytes() const;
+  // Runs in flight that use the states: read and write wait for them.
+  void begin(CommandStream&);
+  void end(CommandStream&);
 
  private:
   struct Entry { TensorDesc desc; Region region; };
   Region allocate(size_t bytes);
   void create(const std::string& name, const TensorDesc&, Region);
+  void settle();
   bool lies_so(std::span<const Placed>) const;
   Device& device_;
   std::map<std::string, Entry> entries_;
   std::vector<std::unique_ptr<Buffer>> blocks_;
   size_t block_used_ = 0;                                      // of the last block
   uint64_t version_ = 1, layout_ = 1;
+  std::vector<CommandStream*> in_flight_;
 };
 
 struct NodeTiming {
@@ -58,24 +63,45 @@ struct RecordedWork {
   size_t dispatches = 0, barriers = 0, submissions = 0;
 };
 
+// Where the host's time goes: summed over all runs.
+struct HostTime {
+  double busy_milliseconds = 0;   // in write, submit and read
+  double wait_milliseconds = 0;   // until the device was done
+  int64_t runs = 0;
+};
+
+// run() does one thing after the other. To overlap, write and submit() the next run while one is in flight, then wait():
+//
+//   write(x, first); submit();
+//   for each next: write(x, next); submit(); wait(); read(loss) of the run before
+//   wait(); read(loss)
+//
+// Runs happen in order, each on what the one before it left in the states, so that overlapping changes no bit.
 class Executor {
  public:
   Executor(Device&, Graph, Plan, States&);
   ~Executor();
-  // Inputs: before run(). The element count must be the value's. u8 and i32 values take their own types.
+  static constexpr size_t kMostInFlight = 2;
+  // Inputs of the next run; they keep what was written for the runs after it. Fails while two runs are in flight. The element
+  // count must be the value's. u8 and i32 values take their own types.
   void write(Value, std::span<const float>);
   void write(Value, std::span<const int32_t>);
   void write(Value, std::span<const uint8_t>);
-  // Outputs and inputs: after run().
+  // Of the run that was waited for last: small outputs at any time; large ones only while nothing is in flight. Also inputs.
   void read(Value, std::span<float>);
   void read(Value, std::span<int32_t>);
   void read(Value, std::span<uint8_t>);
   std::vector<float> read(Value);
   float read_scalar(Value);
-  void run();                                  // blocks until the device is done
+  void submit();                               // starts a run behind those in flight
+  void wait();                                 // until the oldest run in flight is done
+  size_t in_flight() const;                    // runs submitted and not waited for
+  void drain();                                // waits for all of them
+  void run();                                  // submit() and drain()
+  HostTime host_time() const;
   // Runs `runs` times more with a timestamp after every node; empty where the device has no timestamps.
   std::vector<NodeTiming> profile(int runs = 1);
-  double waited_milliseconds() const;          // how long the last run() waited for the device
+  double waited_milliseconds() const;          // for the run that was waited for last
   RecordedWork recorded() const;
   const Graph& graph() const;
   const Plan& plan() const;

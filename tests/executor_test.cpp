@@ -1,13 +1,16 @@
 // Whole graphs on the device: equal to the reference, and the same bits however memory is planned.
 #include "graph/executor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
 #include "graph/ops/ops.h"
+#include "graph/pacing.h"
 #include "graph/reference.h"
 #include "runtime/error.h"
 #include "tests/catch.h"
+#include "tests/environment.h"
 #include "tests/op_shader.h"
 #include "tests/small_nets.h"
 
@@ -186,6 +189,190 @@ TEST_CASE("inputs and outputs are checked at the door", "[executor][device]") {
   CHECK_THROWS_AS(executor.read(y, std::span<float>(small)), Error);
   const Graph other = small_net().graph;
   CHECK_THROWS_AS(Executor(test_device(), other, make_plan(g, target_for(test_device().info())), states), Error);
+}
+
+namespace {
+
+// `runs` steps of a training net on batches of their own, at most `depth` in flight: every loss, then the states.
+struct Sequence {
+  std::vector<float> losses;
+  std::map<std::string, std::vector<float>> states;
+};
+
+Sequence sequence(Device& device, int runs, size_t depth) {
+  const SmallNet net = training_net();
+  States states(device);
+  Executor executor(device, net.graph, make_plan(net.graph, target_for(device.info())), states);
+  executor.poison();
+  const auto constant = random_values(net.graph, "session");
+  for (const auto& [id, tensor] : constant) {
+    const ValueInfo& info = net.graph.info(Value{id});
+    if (info.role == Role::state) states.write(info.name, floats(tensor));
+    else if (Value{id} != net.images && Value{id} != net.labels) executor.write(Value{id}, floats(tensor));  // once
+  }
+  Sequence s;
+  const auto finish = [&] {
+    executor.wait();
+    s.losses.push_back(executor.read_scalar(net.loss));
+  };
+  for (int run = 0; run < runs; ++run) {
+    const auto values = random_values(net.graph, "run " + std::to_string(run));
+    executor.write(net.images, floats(values.at(net.images.id)));
+    const HostTensor& labels = values.at(net.labels.id);
+    if (run != 3)  // keeps what was written for the run before, which lies in the other half
+      executor.write(net.labels, std::span<const int32_t>(std::vector<int32_t>(labels.data.begin(), labels.data.end())));
+    executor.submit();
+    while (executor.in_flight() >= depth) finish();
+  }
+  while (executor.in_flight()) finish();
+  CHECK(executor.host_time().runs == runs);
+  for (const std::string& name : states.names()) s.states[name] = states.read(name);
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("runs in flight behind one another give the bits of runs one by one", "[executor][device]") {
+  const Sequence alone = sequence(test_device(), 7, 1);
+  CHECK(alone.losses[0] != alone.losses[1]);
+  for (const bool staged : {false, true}) {
+    INFO("memory that the host " << (staged ? "cannot see" : "sees"));
+    const Environment off("VKFER_DISABLE", staged ? "unified_memory" : "");
+    Device device;
+    CHECK_FALSE((staged && device.info().unified_memory));
+    for (const size_t depth : {size_t(1), Executor::kMostInFlight}) {
+      const Sequence s = sequence(device, 7, depth);
+      CHECK(same_bits(s.losses, alone.losses));
+      check_same_bits(s.states, alone.states);
+    }
+    for (const std::string& message : device.validation_messages()) FAIL_CHECK(message);
+  }
+  CHECK(new_validation_messages() == "");
+}
+
+TEST_CASE("what a run in flight uses cannot be written or misread", "[executor][device]") {
+  const SmallNet net = training_net();
+  Session session(net.graph, {});
+  Executor& executor = *session.executor;
+  const std::vector<float> images = floats(random_values(net.graph, "session").at(net.images.id));
+  CHECK_THROWS_WITH(executor.wait(), contains("submit()"));
+  CHECK_THROWS_WITH(executor.read_scalar(net.loss), contains("loss") && contains("run()"));
+  CHECK_THROWS_WITH(executor.write(net.logits, std::vector<float>(15)), contains("no input"));
+  executor.submit();
+  executor.write(net.images, images);
+  executor.submit();
+  CHECK_THROWS_WITH(executor.write(net.images, images), contains("wait()"));
+  CHECK_THROWS_WITH(executor.submit(), contains("wait()"));
+  // States settle by themselves: what both runs left.
+  const std::vector<float> state = session.states.read("stem.weight");
+  executor.wait();
+  CHECK(executor.in_flight() == 1);
+  executor.drain();
+  CHECK(same_bits(state, session.states.read("stem.weight")));
+  std::vector<float> back(images.size());
+  executor.read(net.images, std::span<float>(back));
+  CHECK(same_bits(back, images));
+  CHECK(new_validation_messages() == "");
+}
+
+TEST_CASE("an executor may go while its runs are in flight", "[executor][device]") {
+  const SmallNet net = training_net();
+  States states(test_device());
+  std::vector<float> expected;
+  for (const bool abandoned : {false, true}) {
+    Executor executor(test_device(), net.graph, make_plan(net.graph, target_for(test_device().info())), states);
+    for (const auto& [id, tensor] : random_values(net.graph, "session")) {
+      const ValueInfo& info = net.graph.info(Value{id});
+      if (info.role == Role::state) states.write(info.name, floats(tensor));
+      else if (info.desc.dtype == DType::i32)
+        executor.write(Value{id}, std::span<const int32_t>(std::vector<int32_t>(tensor.data.begin(), tensor.data.end())));
+      else executor.write(Value{id}, floats(tensor));
+    }
+    executor.submit();
+    executor.submit();
+    if (abandoned) continue;
+    executor.drain();
+    expected = states.read("stem.weight");
+  }
+  CHECK(same_bits(states.read("stem.weight"), expected));
+  CHECK(new_validation_messages() == "");
+}
+
+TEST_CASE("large outputs are read when nothing is in flight", "[executor][device]") {
+  Graph g;
+  const TensorDesc desc{{1, 64, 64, 8}, DType::f32};
+  const Value x = g.input("x", desc), y = g.add1(ops::relu, {}, {x}, "y");
+  g.output(y);
+  States states(test_device());
+  Executor executor(test_device(), g, make_plan(g, target_for(test_device().info())), states);
+  const std::vector<float> ones(size_t(desc.elements()), 1);
+  executor.write(x, ones);
+  executor.submit();
+  CHECK_THROWS_WITH(executor.read(y), contains("'y'") && contains("drain()"));
+  executor.drain();
+  CHECK(executor.read(y) == ones);
+}
+
+TEST_CASE("submissions follow the device's speed, both ways, and come to rest", "[executor]") {
+  // A device that takes `factor` times what was guessed; how often the boundaries moved, and the longest submission at the end.
+  const auto settle = [](double factor, std::vector<double> nodes) {
+    Pacing pacing(nodes);
+    int moves = 0;
+    double longest = 0;
+    for (int run = 0; run < 500; ++run) {
+      std::vector<double> submissions(1);
+      auto cut = pacing.cuts().begin();
+      for (size_t n = 0; n < nodes.size(); ++n) {
+        if (cut != pacing.cuts().end() && *cut == n) submissions.push_back(0), ++cut;
+        submissions.back() += nodes[n] * factor * (run == 0 ? 100 : run % 3 == 0 ? 1.3 : 1);  // it compiles first, and is not even
+      }
+      longest = *std::max_element(submissions.begin(), submissions.end());
+      moves += pacing.observe(submissions);
+    }
+    return std::pair(moves, longest);
+  };
+  const std::vector<double> nodes(1000, 1.0);
+  CHECK(settle(1, nodes).first == 0);
+  for (const double factor : {0.01, 0.1, 8.0, 40.0}) {
+    INFO("the device takes " << factor << " times the guess");
+    const auto [moves, longest] = settle(factor, nodes);
+    CHECK(moves >= 1);
+    CHECK(moves <= 3);
+    CHECK(longest <= 2 * Pacing::kMilliseconds);
+    CHECK(longest >= std::min(Pacing::kMilliseconds / 3, 1000 * factor / 2));
+  }
+  CHECK(settle(100, {1.0, 1.0, 1.0}).second <= 130);  // single nodes cannot be cut
+  CHECK(settle(1000, {1.0}).first == 0);
+  CHECK_FALSE(Pacing().observe(std::vector<double>{1e6}));
+}
+
+TEST_CASE("submission boundaries change no bit", "[executor][device]") {
+  const SmallNet net = training_net();
+  const auto run = [&](double flops_factor) {
+    Session session(net.graph, {});
+    Plan plan = make_plan(net.graph, target_for(test_device().info()));
+    for (PlannedNode& n : plan.nodes) n.lowered.cost.flops *= flops_factor;
+    States states(test_device());
+    Executor executor(test_device(), net.graph, plan, states);
+    for (const std::string& name : session.states.names()) states.write_bytes(name, session.states.read_bytes(name));
+    for (const auto& [id, tensor] : random_values(net.graph, "session")) {
+      if (net.graph.info(Value{id}).role != Role::input) continue;
+      if (net.graph.desc(Value{id}).dtype == DType::i32)
+        executor.write(Value{id}, std::span<const int32_t>(std::vector<int32_t>(tensor.data.begin(), tensor.data.end())));
+      else executor.write(Value{id}, floats(tensor));
+    }
+    // Cut before every node at first, then joined step by step: boundaries move while two runs are in flight.
+    for (int step = 0; step < 40; ++step) {
+      executor.submit();
+      if (executor.in_flight() == Executor::kMostInFlight) executor.wait();
+    }
+    executor.drain();
+    std::map<std::string, std::vector<float>> all;
+    for (const std::string& name : states.names()) all[name] = states.read(name);
+    return all;
+  };
+  check_same_bits(run(1), run(1e9));
+  CHECK(new_validation_messages() == "");
 }
 
 TEST_CASE("a profile times every node and leaves the results as they are", "[executor][device]") {

@@ -15,8 +15,10 @@
 #include "runtime/quirks.h"
 #include "shaders/embedded.h"
 #include "tests/catch.h"
+#include "tests/environment.h"
 
 using namespace vkfer;
+using vkfer::test::Environment;
 
 namespace {
 
@@ -74,20 +76,6 @@ DeviceInfo made_up(std::string name, DeviceType type, std::string uuid, std::str
   info.rejected = std::move(rejected);
   return info;
 }
-
-// Sets an environment variable for one scope.
-struct Environment {
-  std::string name;
-  std::string old;
-  bool had;
-  Environment(const char* variable, const char* value) : name(variable) {
-    const char* before = std::getenv(variable);
-    had = before;
-    if (before) old = before;
-    setenv(variable, value, 1);
-  }
-  ~Environment() { had ? setenv(name.c_str(), old.c_str(), 1) : unsetenv(name.c_str()); }
-};
 
 std::filesystem::path scratch(const char* name) {
   auto path = std::filesystem::temp_directory_path() / fmt::format("vkfer-{}-{}", name, ::getpid());

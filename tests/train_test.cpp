@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -294,6 +295,82 @@ TEST_CASE("training: a loss that is no number ends the run with the step and the
   Scratch scratch;
   RunFolder folder = RunFolder::create(scratch.path / "run");
   CHECK_THROWS_WITH(run_for(data, s, folder, 1 << 30), contains("the loss is") && contains("step") && contains("--lr"));
+}
+
+TEST_CASE("training: the step with the bad loss is named, though the next one is under way", "[train]") {
+  const Dataset data = faces(35, 14);
+  TrainSettings s = small_settings();
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  // Goes on within an epoch, from a checkpoint whose weights give no number.
+  CHECK_FALSE(run_for(data, s, folder, 1).finished);
+  std::optional<Checkpoint> from = folder.load([](const std::string&) {});
+  REQUIRE(from);
+  const int64_t done = from->epoch * 4 + from->step;
+  REQUIRE(done < 3);
+  auto& bias = from->states.at("fc2.bias");
+  const float nan = NAN;
+  std::memcpy(bias.data(), &nan, sizeof(nan));
+  std::vector<fs::path> before;
+  for (const auto& entry : fs::directory_iterator(folder.path() / "checkpoint")) before.push_back(entry.path());
+
+  int reported = 0;
+  TrainHooks hooks;
+  hooks.step = [&](const StepReport&) { ++reported; };
+  Training training(test_device(), data, s, std::move(from), hooks);
+  std::string named;
+  const Sampler sampler(35, {.batch = 8, .seed = s.seed});
+  const auto batch = sampler.epoch(uint32_t(done / 4))[size_t(done % 4)];
+  const std::vector<size_t> train = labelled(data, "train");
+  try {
+    training.run(folder);
+    FAIL("the run should have failed");
+  } catch (const Error& e) {
+    CHECK_THAT(e.what(), contains("the loss is") && contains("nan") && contains(fmt::format("epoch {}, step {},", done / 4 + 1, done % 4 + 1)) &&
+                             contains(data.sample(train[size_t(batch[0])]).id));
+  }
+  CHECK(reported == 0);
+  std::vector<fs::path> after;
+  for (const auto& entry : fs::directory_iterator(folder.path() / "checkpoint")) after.push_back(entry.path());
+  CHECK(before == after);
+}
+
+TEST_CASE("training: weights that are no numbers are not saved, though every loss was one", "[train]") {
+  const Dataset data = faces(32, 14);
+  TrainSettings s = small_settings();
+  s.batch = 32;  // a step an epoch: its loss is that of the initial weights
+  s.optimizer = "sgd";
+  s.lr = 1e6;
+  s.weight_decay = 1e3;
+  s.momentum = 1;
+  s.epochs = 50;
+  s.warmup_epochs = 0;
+  s.schedule = "constant";
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  CHECK_THROWS_WITH(run_for(data, s, folder, 1 << 30, 0.0), contains("the last checkpoint is sound"));
+  const auto last = folder.load([](const std::string&) {});
+  if (!last) return;
+  for (const auto& [name, bytes] : last->states) {
+    INFO(name);
+    if (name.find("running_") != std::string::npos) continue;
+    for (size_t at = 0; at + 4 <= bytes.size(); at += 4) {
+      float value = 0;
+      std::memcpy(&value, bytes.data() + at, 4);
+      REQUIRE(std::isfinite(value));
+    }
+  }
+}
+
+TEST_CASE("training: the host's share of a step is told", "[train]") {
+  const Dataset data = faces(35, 14);
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  const TrainResult result = run_for(data, small_settings(), folder, 1 << 30);
+  CHECK(result.steps == 12);
+  CHECK(result.milliseconds_per_step > 0);
+  CHECK(result.host_milliseconds_per_step > 0);
+  CHECK(result.host_milliseconds_per_step <= result.milliseconds_per_step);
 }
 
 TEST_CASE("checkpoint: comes back as it was, and any damage is noticed", "[train]") {

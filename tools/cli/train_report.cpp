@@ -86,6 +86,8 @@ void TrainReport::conclude(const TrainResult& result, const std::filesystem::pat
                  best.val.loss());
   if (result.skipped_steps) console_.print("{} steps changed nothing: 16-bit gradients overflowed, and the loss scale was halved", result.skipped_steps);
   console_.print("weights: {}", model_path(run).string());
+  if (result.steps)
+    console_.print("a step: {:.1f} ms, {:.2f} ms of it work of the host", result.milliseconds_per_step, result.host_milliseconds_per_step);
   console_.print("next: vkfer eval {} --split test, vkfer infer FACE.png", run.string());
 }
 
@@ -113,6 +115,8 @@ Json train_answer(const std::filesystem::path& run, const TrainResult& result, c
     answer["images_per_second"] = report->images_per_second();
     answer["peak_device_bytes"] = report->peak_bytes();
     answer["skipped_steps"] = result.skipped_steps;
+    answer["milliseconds_per_step"] = result.milliseconds_per_step;
+    answer["host_milliseconds_per_step"] = result.host_milliseconds_per_step;
   }
   answer["history"] = history;
   return answer;

@@ -15,14 +15,15 @@ Evaluator::Evaluator(Device& device, States& states, const NetworkSettings& sett
   executor_->write(step_.augment, std::vector<int32_t>(size_t(settings.batch) * 4, 0));
 }
 
-void Evaluator::run_batch(std::span<const uint8_t> pixels, std::span<const int32_t> labels) {
+void Evaluator::start_batch(std::span<const uint8_t> pixels, std::span<const int32_t> labels) {
   executor_->write(step_.pixels, pixels);
   executor_->write(step_.labels, labels);
-  executor_->run();
+  executor_->submit();
 }
 
 std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::span<const int> label_map,
                                               const std::function<bool(size_t)>& progress) {
+  executor_->drain();  // of a pass that was left by an error
   const int k = settings_.classes;
   states_.write(kEvalSums, std::vector<float>(size_t(k) * size_t(k) + 2, 0.0f));
   const Sampler sampler(cache.size(), {.batch = size_t(settings_.batch), .shuffle = false, .drop_last = false});
@@ -30,18 +31,26 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
   std::vector<int64_t> positions;
   std::vector<uint8_t> pixels;
   std::vector<int32_t> labels;
-  size_t done = 0;
-  while (loader.next(positions, pixels)) {
+  size_t started = 0;  // images; a batch is in flight while the next is prepared
+  bool go_on = true;
+  const auto finish = [&](size_t done) {
+    executor_->wait();
+    go_on = go_on && (!progress || progress(done));
+  };
+  while (go_on && loader.next(positions, pixels)) {
     labels.assign(positions.size(), -1);
+    const size_t before = started;
     for (size_t i = 0; i < positions.size(); ++i) {
       if (positions[i] == kPadding) continue;
       const int label = cache.sample(size_t(positions[i])).label;
       labels[i] = label < 0 || label_map.empty() ? label : label_map[size_t(label)];
-      ++done;
+      ++started;
     }
-    run_batch(pixels, labels);
-    if (progress && !progress(done)) return std::nullopt;
+    start_batch(pixels, labels);
+    if (executor_->in_flight() >= Executor::kMostInFlight) finish(before);
   }
+  if (executor_->in_flight()) finish(started);
+  if (!go_on) return std::nullopt;
   return Evaluation::of_sums(k, states_.read(kEvalSums));
 }
 
@@ -51,10 +60,12 @@ std::vector<float> Evaluator::probabilities(std::span<const uint8_t> pixels) {
   const std::vector<int32_t> no_labels(batch, -1);
   std::vector<float> result(count * k);
   std::vector<uint8_t> padded(batch * each);
+  executor_->drain();
   for (size_t first = 0; first < count; first += batch) {
     const size_t n = std::min(batch, count - first);
     std::memcpy(padded.data(), pixels.data() + first * each, n * each);
-    run_batch(padded, no_labels);
+    start_batch(padded, no_labels);
+    executor_->wait();
     const std::vector<float> rows = executor_->read(step_.probabilities);
     std::copy_n(rows.begin(), n * k, result.begin() + ptrdiff_t(first * k));
   }

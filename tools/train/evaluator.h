@@ -30,7 +30,8 @@ class Evaluator {
   std::vector<float> probabilities(std::span<const uint8_t> pixels);
 
  private:
-  void run_batch(std::span<const uint8_t> pixels, std::span<const int32_t> labels);
+  // Behind the batches in flight.
+  void start_batch(std::span<const uint8_t> pixels, std::span<const int32_t> labels);
 
   States& states_;
   NetworkSettings settings_;

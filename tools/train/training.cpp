@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "models/init.h"
 #include "models/weights/transfer.h"
@@ -178,7 +179,13 @@ TrainResult Training::run(RunFolder& folder) {
     if (stopped || at_.finished || seconds_since(last_save_) > kSaveShare * save_seconds_) save(folder);
   }
   folder.derive(at_, dataset_.classes());
-  return {at_.finished, at_.history, at_.best_epoch, skipped_steps_};
+  TrainResult result{at_.finished, at_.history, at_.best_epoch, skipped_steps_, steps_done_};
+  if (steps_done_) {
+    const double milliseconds = 1e3 * loop_seconds_, waited = executor_->host_time().wait_milliseconds;
+    result.milliseconds_per_step = milliseconds / double(steps_done_);
+    result.host_milliseconds_per_step = (milliseconds - waited) / double(steps_done_);
+  }
+  return result;
 }
 
 // The rest of the epoch's steps; false when it was stopped.
@@ -190,16 +197,26 @@ bool Training::train_epoch(RunFolder& folder) {
   BatchLoader loader(*train_, std::move(batches));
   std::vector<int64_t> positions;
   std::vector<uint8_t> pixels;
-  while (loader.next(positions, pixels)) {
-    if (stop_requested()) return false;
-    train_step(positions, pixels);
-    if (seconds_since(last_save_) > std::max(hooks_.checkpoint_seconds, kSaveShare * save_seconds_)) save(folder);
+  bool stopped = false;
+  Clock::time_point begun = Clock::now();
+  while (!stopped && loader.next(positions, pixels)) {
+    stopped = stop_requested();
+    if (stopped) break;
+    start_step(std::move(positions), pixels);
+    if (steps_.size() >= Executor::kMostInFlight) finish_step();
+    if (seconds_since(last_save_) <= std::max(hooks_.checkpoint_seconds, kSaveShare * save_seconds_)) continue;
+    finish_steps();
+    loop_seconds_ += seconds_since(begun);
+    save(folder);
+    begun = Clock::now();
   }
-  return true;
+  finish_steps();
+  loop_seconds_ += seconds_since(begun);
+  return !stopped;
 }
 
-void Training::train_step(const std::vector<int64_t>& positions, const std::vector<uint8_t>& pixels) {
-  const int64_t index = at_.order(steps_per_epoch_);
+void Training::start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels) {
+  const int64_t index = at_.order(steps_per_epoch_) + int64_t(steps_.size());
   const double lr = learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, index);
   std::vector<int32_t> labels, augment;
   for (const int64_t position : positions) {
@@ -209,28 +226,44 @@ void Training::train_step(const std::vector<int64_t>& positions, const std::vect
                                         settings_.flip ? 0.5f : 0.0f);
     augment.insert(augment.end(), {a.flip, a.dy, a.dx, 0});
   }
+  // Adam's count of steps leaves out what was skipped, so the step before must have told.
+  if (step_.loss_scale) finish_steps();
   const Hyper hyper = optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1 - skipped_steps_);
-  const double loss = run_training_step(*executor_, step_, {pixels, augment, labels, hyper, settings_.seed, index});
-  const bool skipped = step_.loss_scale && follow_loss_scale(loss, lr, positions);
-  if (!skipped && !std::isfinite(loss)) fail_not_finite(loss, lr, positions);
+  submit_training_step(*executor_, step_, {pixels, augment, labels, hyper, settings_.seed, index});
+  steps_.push_back({lr, std::move(positions)});
+}
+
+void Training::finish_step() {
+  executor_->wait();
+  const Step step = std::move(steps_.front());
+  steps_.pop_front();
+  const double loss = executor_->read_scalar(step_.loss);
+  const bool skipped = step_.loss_scale && follow_loss_scale(loss, step);
+  if (!skipped && !std::isfinite(loss)) fail_not_finite(loss, step);
   ++at_.step;
-  if (hooks_.step) hooks_.step({at_.epoch + 1, settings_.epochs, at_.step, steps_per_epoch_, settings_.batch, loss, lr, skipped});
+  ++steps_done_;
+  if (hooks_.step) hooks_.step({at_.epoch + 1, settings_.epochs, at_.step, steps_per_epoch_, settings_.batch, loss, step.lr, skipped});
+}
+
+void Training::finish_steps() {
+  while (!steps_.empty()) finish_step();
 }
 
 // Was the step skipped? The device has decided that by itself; here it is counted, as torch counts Adam's steps, and a scale that
 // can no longer help ends the run.
-bool Training::follow_loss_scale(double loss, double lr, const std::vector<int64_t>& positions) {
+bool Training::follow_loss_scale(double loss, const Step& step) {
   const int64_t skipped_steps = int64_t(states_.read(kLossScaleCounts)[1]);
   if (skipped_steps == skipped_steps_) return false;
   skipped_steps_ = skipped_steps;
   const double scale = states_.read(kLossScale)[0];
   if (scale < 1)
     fail("train", "gradients are not finite at any loss scale (now {:g}): the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. "
-         "Fix: lower --lr, or --precision fp32; the last checkpoint is sound", scale, loss, at_.epoch + 1, at_.step + 1, lr, batch_text(positions));
+         "Fix: lower --lr, or --precision fp32; the last checkpoint is sound", scale, loss, at_.epoch + 1, at_.step + 1, step.lr, batch_text(step));
   return true;
 }
 
-std::string Training::batch_text(const std::vector<int64_t>& positions) const {
+std::string Training::batch_text(const Step& step) const {
+  const std::vector<int64_t>& positions = step.positions;
   std::string names;
   constexpr size_t kNamed = 3;
   for (size_t i = 0; i < std::min(kNamed, positions.size()); ++i)
@@ -239,9 +272,9 @@ std::string Training::batch_text(const std::vector<int64_t>& positions) const {
   return names;
 }
 
-void Training::fail_not_finite(double loss, double lr, const std::vector<int64_t>& positions) const {
+void Training::fail_not_finite(double loss, const Step& step) const {
   fail("train", "the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. Fix: lower --lr; the last checkpoint is sound",
-       loss, at_.epoch + 1, at_.step + 1, lr, batch_text(positions));
+       loss, at_.epoch + 1, at_.step + 1, step.lr, batch_text(step));
 }
 
 // Validates and moves to the next epoch; false when it was stopped.
@@ -280,11 +313,26 @@ std::vector<std::byte> Training::export_model() {
   return safetensors_bytes(file);
 }
 
+// The loss of a step says nothing of the weights that it leaves: gradients may overflow where the loss did not. Running
+// statistics follow the activations: the loss tells of those, and the loss scale of what a skipped step did to them.
+void Training::check_finite(const std::string& name, std::span<const std::byte> bytes) const {
+  const Value state = executor_->graph().find(name);
+  const bool trained = state && executor_->graph().info(state).state.trainable;
+  if (!trained && !name.starts_with("optimizer.")) return;
+  for (size_t at = 0; at < bytes.size(); at += sizeof(float)) {
+    float value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof(value));
+    if (!std::isfinite(value))
+      fail("train", "'{}' holds {} after epoch {}, step {}: not saved. Fix: lower --lr; the last checkpoint is sound", name, value,
+           at_.epoch + (at_.step > 0), at_.step > 0 ? at_.step : steps_per_epoch_);
+  }
+}
+
 void Training::save(RunFolder& folder) {
   const Clock::time_point start = Clock::now();
   Checkpoint saved = at_;
   for (const std::string& name : states_.names())
-    if (name != kEvalSums) saved.states[name] = states_.read_bytes(name);
+    if (name != kEvalSums) check_finite(name, saved.states[name] = states_.read_bytes(name));
   if (saved.step > 0) saved.epoch_seconds += seconds_since(epoch_start_);
   folder.save(saved, at_.order(steps_per_epoch_), dataset_.classes());
   last_save_ = Clock::now();

@@ -2,6 +2,7 @@
 // One training run. Everything random is a function of the seed and the position, and all that lives on the device is in
 // the checkpoint, so that a run that was interrupted anywhere ends with the same bits as one that was not.
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -39,6 +40,8 @@ struct TrainResult {
   std::vector<EpochRecord> history;
   int best_epoch = 0;
   int64_t skipped_steps = 0;        // by mixed precision, in the whole run
+  int64_t steps = 0;                // of this process, and what each took: in all, and of the host apart from waiting
+  double milliseconds_per_step = 0, host_milliseconds_per_step = 0;
 };
 
 class Training {
@@ -63,12 +66,20 @@ class Training {
   void restore();
   bool stop_requested() const { return hooks_.stop && hooks_.stop(); }
   bool train_epoch(RunFolder&);
-  void train_step(const std::vector<int64_t>& positions, const std::vector<uint8_t>& pixels);
-  [[noreturn]] void fail_not_finite(double loss, double lr, const std::vector<int64_t>& positions) const;
-  bool follow_loss_scale(double loss, double lr, const std::vector<int64_t>& positions);
-  std::string batch_text(const std::vector<int64_t>& positions) const;
+  // A step on its way. While the device computes it, the host prepares the next and submits it behind.
+  struct Step {
+    double lr = 0;
+    std::vector<int64_t> positions;
+  };
+  void start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels);
+  void finish_step();   // the oldest of steps_
+  void finish_steps();
+  [[noreturn]] void fail_not_finite(double loss, const Step&) const;
+  bool follow_loss_scale(double loss, const Step&);
+  std::string batch_text(const Step&) const;
   bool finish_epoch();
   std::vector<std::byte> export_model();
+  void check_finite(const std::string& name, std::span<const std::byte>) const;
   void save(RunFolder&);
   void say(const std::string& line) const {
     if (hooks_.say) hooks_.say(line);
@@ -88,11 +99,14 @@ class Training {
   StepGraph step_;  // its graph has moved into executor_
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Evaluator> evaluator_;
-  Checkpoint at_;   // where the run is; the states are read when it is saved
+  Checkpoint at_;   // where the run is, steps on their way not counted; the states are read when it is saved
+  std::deque<Step> steps_;
   int64_t skipped_steps_ = 0;  // as in the state kLossScaleCounts
   std::string inexact_because_;
   Clock::time_point epoch_start_, last_save_;
   double save_seconds_ = 0;
+  int64_t steps_done_ = 0;          // in this process
+  double loop_seconds_ = 0;         // of training steps, saving not counted
 };
 
 // "name, driver": what must agree for the same bits.

@@ -2,7 +2,7 @@
 
 namespace vkfer {
 
-float run_training_step(Executor& executor, const StepGraph& step, const StepInputs& in) {
+void submit_training_step(Executor& executor, const StepGraph& step, const StepInputs& in) {
   executor.write(step.pixels, in.pixels);
   executor.write(step.augment, in.augment);
   executor.write(step.labels, in.labels);
@@ -13,7 +13,12 @@ float run_training_step(Executor& executor, const StepGraph& step, const StepInp
     const std::array<int32_t, 4> words{low(in.seed), low(in.seed >> 32), low(index), low(index >> 32)};
     executor.write(step.step, std::span<const int32_t>(words));
   }
-  executor.run();
+  executor.submit();
+}
+
+float run_training_step(Executor& executor, const StepGraph& step, const StepInputs& in) {
+  submit_training_step(executor, step, in);
+  executor.drain();
   return executor.read_scalar(step.loss);
 }
 

@@ -16,7 +16,10 @@ struct StepInputs {
   int64_t index = 0;                 // of the step, from 0
 };
 
-// Uploads the batch, runs forward, backward and optimizer, and reads the loss. `step` is of training_graph().
+// Starts forward, backward and optimizer on a batch, behind the steps in flight. `step` is of training_graph().
+void submit_training_step(Executor&, const StepGraph& step, const StepInputs&);
+
+// The same, until it is done; the loss.
 float run_training_step(Executor&, const StepGraph& step, const StepInputs&);
 
 }  // namespace vkfer
