@@ -14,6 +14,7 @@ class LoneNode {
 
   // Tensors get noise in -1..1, vectors (a value a channel) 0.5..1.5, integers and pixels zeros. Equal for equal problems.
   void fill();
+  static constexpr double kLargest = 1.5;
   void run() { executor_->run(); }
   // Milliseconds of each of `repeats` runs: by the device's timestamps, else by the host's clock.
   std::vector<double> time(int repeats);
