@@ -11,6 +11,7 @@ fastest in a short trial is measured. A training step is AdamW with the batch co
 each step, on both sides. Models that one side lacks are skipped, and the table says so.
 """
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -42,6 +43,10 @@ def measure_torch(job):
     builder = getattr(torchvision.models, torch_name(job["model"]), None)
     if builder is None:
         return {"missing": f"torchvision {torchvision.__version__} has no {torch_name(job['model'])}"}
+    half = job["precision"] == "fp16"
+    if half and not cuda:
+        return {"missing": "PyTorch has fp16 on CUDA only"}
+    autocast = torch.cuda.amp.autocast(enabled=half) if cuda else contextlib.nullcontext()
     size, batch, training = job["size"], job["batch"], job["training"]
     host = torch.rand(batch, 3, size, size)
     host = host.pin_memory() if cuda else host
@@ -58,21 +63,25 @@ def measure_torch(job):
             net.eval()
             if "frozen" in variant:
                 example = host.to(device).contiguous(memory_format=memory)
-                net = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, example)))
+                with torch.no_grad(), autocast:
+                    net = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, example)))
 
             def infer():
-                with torch.no_grad():
+                with torch.no_grad(), autocast:
                     return net(host.to(device, non_blocking=True).contiguous(memory_format=memory)).softmax(1).cpu()
             return infer
         net.train()
         optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=0.01)
         loss_of = torch.nn.CrossEntropyLoss()
+        scaler = torch.cuda.amp.GradScaler(enabled=half)
 
         def train():
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(net(host.to(device, non_blocking=True).contiguous(memory_format=memory)), labels)
-            loss.backward()
-            optimizer.step()
+            with autocast:
+                loss = loss_of(net(host.to(device, non_blocking=True).contiguous(memory_format=memory)), labels)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
             return loss.item()
         return train
 
@@ -121,7 +130,7 @@ def run_torch(job, timeout):
 
 def vkfer_command(options, job):
     command = [options.vkfer, "bench", "train" if job["training"] else "infer", "--model", job["model"], "--size", str(job["size"]),
-               "--batch", str(job["batch"]), "--warmup", str(job["warmup"]), "--repeats", str(job["repeats"]), "--json"]
+               "--batch", str(job["batch"]), "--warmup", str(job["warmup"]), "--repeats", str(job["repeats"]), "--precision", job["precision"], "--json"]
     return command + (["--device", options.device] if options.device else [])
 
 
@@ -170,7 +179,7 @@ def markdown(options, rows):
         ours, theirs = done[0]["samples"]["vkfer"][0], done[0]["samples"]["torch"][0]
         lines += [f"* VkFER on {ours['device']}, {ours['driver']}",
                   f"* PyTorch {theirs['torch']}, torchvision {theirs['torchvision']}, on {theirs['device']}"]
-    lines += [f"* {options.threads} threads each; {options.rounds} rounds in turns, {options.repeats} steps a round after {options.warmup} of warm-up; medians",
+    lines += [f"* {options.precision}; {options.threads} threads each; {options.rounds} rounds in turns, {options.repeats} steps a round after {options.warmup} of warm-up; medians",
               f"* {datetime.date.today().isoformat()}, load average at the end {os.getloadavg()[0]:.1f}",
               "* `" + " ".join(["tools/bench/compare_torch.py"] + sys.argv[1:]) + "`", "",
               "Ratio: VkFER's speed over PyTorch's; above 1 VkFER is faster. Memory: VkFER's device memory at its peak beside "
@@ -205,6 +214,7 @@ def arguments():
     parser.add_argument("--models", default="mobilenet_v2", help="torchvision's names, with commas")
     parser.add_argument("--train", type=shapes, default="48x32", help="SIZExBATCH,... ('' for none)")
     parser.add_argument("--infer", type=shapes, default="224x1,224x8", help="SIZExBATCH,... ('' for none)")
+    parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32", help="fp16: mixed precision on both sides")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warmup", type=int, default=3, help="steps before the measured ones, in every round")
     parser.add_argument("--repeats", type=int, default=5, help="measured steps of a round")
@@ -235,7 +245,7 @@ def main():
         for training, pairs in ((True, options.train), (False, options.infer)):
             for size, batch in pairs:
                 job = {"model": model, "size": size, "batch": batch, "training": training, "threads": options.threads, "warmup": options.warmup,
-                       "repeats": options.repeats, "torch_device": options.torch_device}
+                       "repeats": options.repeats, "precision": options.precision, "torch_device": options.torch_device}
                 rows.append(compare(options, job))
                 row = rows[-1]
                 print(f"{name_of(row)}: " + (f"skipped: {row['skipped']}" if "skipped" in row else

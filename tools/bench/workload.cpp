@@ -33,6 +33,7 @@ class TrainingWorkload : public Workload {
 
   void step() override {
     const float loss = run_training_step(*executor_, step_, {pixels_, augment_, labels_, optimizer_.hyper(settings_, kRate, index_ + 1), kSeed, index_});
+    if (step_.loss_scale) states_.read(kLossScaleCounts);  // the trainer asks whether the step was skipped
     if (!std::isfinite(loss)) fail("bench", "the loss is {} at step {}: the times would be those of other numbers", loss, index_ + 1);
     ++index_;
   }
