@@ -13,24 +13,24 @@ size_t after(size_t offset, size_t bytes) { return (offset + bytes + kAlignment 
 
 }  // namespace
 
-Exchange::Exchange(Device& device, const Graph& graph) {
+Exchange::Exchange(Device& device, const Graph& graph, const Plan& plan) {
+  const bool unified = device.info().unified_memory;
   size_t upload_bytes = 0, readback_bytes = 0;
   for (size_t v = 0; v < graph.values().size(); ++v) {
     const ValueInfo& info = graph.values()[v];
     const size_t bytes = info.desc.bytes();
     if (info.role == Role::input) {
-      inputs_[int(v)] = {upload_bytes, bytes, -1, {}};
+      inputs_[int(v)] = {upload_bytes, bytes, unified && !plan.packed[v]};
       input_values_.push_back({int(v)});
       upload_bytes = after(upload_bytes, bytes);
     } else if (info.output && info.role == Role::computed && bytes <= kReadbackBytes) {
-      outputs_[int(v)] = {readback_bytes, bytes, -1, {}};
+      outputs_[int(v)] = {readback_bytes, bytes};
       output_values_.push_back({int(v)});
       readback_bytes = after(readback_bytes, bytes);
     }
   }
-  in_place_ = device.info().unified_memory;
   for (size_t half = 0; half < kHalves; ++half) {
-    if (upload_bytes) uploads_[half] = device.buffer(upload_bytes, in_place_ ? Usage::device : Usage::upload, "upload");
+    if (upload_bytes) uploads_[half] = device.buffer(upload_bytes, unified ? Usage::device : Usage::upload, "upload");
     if (readback_bytes) readbacks_[half] = device.buffer(readback_bytes, Usage::readback, "readback");
     poison(half, 0);
   }

@@ -4,7 +4,8 @@
 //
 //   host ─ write ─► upload[half] ─ copy ─► input ─ run ─► output ─ copy ─► readback[half] ─ read ─► host
 //
-// Where the device's memory is the host's, kernels read upload[half] in place and the first copy falls away.
+// Where the device's memory is the host's, kernels read upload[half] in place and the first copy falls away; but for inputs that
+// lie in a pack, which kernels find beside their neighbours.
 #include <array>
 #include <map>
 #include <span>
@@ -21,9 +22,9 @@ class Exchange {
   // Outputs larger than this stay on the device until they are asked for.
   static constexpr size_t kReadbackBytes = size_t(64) << 10;
 
-  Exchange(Device&, const Graph&);
+  Exchange(Device&, const Graph&, const Plan&);
 
-  bool in_place() const { return in_place_; }     // inputs are read where the host wrote them
+  bool in_place(Value input) const { return inputs_.at(input.id).in_place; }  // kernels read it where the host wrote it
   bool reads_back(Value v) const { return outputs_.count(v.id) != 0; }
   const std::vector<Value>& inputs() const { return input_values_; }
   const std::vector<Value>& outputs() const { return output_values_; }
@@ -42,10 +43,10 @@ class Exchange {
  private:
   struct Piece {
     size_t offset = 0, bytes = 0;
+    bool in_place = false;
     int newest = -1;                              // the half written last
     std::array<bool, kHalves> fresh{};            // halves that hold what was written last
   };
-  bool in_place_ = false;
   std::vector<Value> input_values_, output_values_;
   std::map<int, Piece> inputs_, outputs_;         // by value id
   std::array<Buffer, kHalves> uploads_, readbacks_;

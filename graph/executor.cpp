@@ -258,6 +258,11 @@ class Stopwatch {
 
 constexpr uint32_t kGuardWord = 0x5AFEC0DEu, kPoisonWord = 0x7FC00001u;  // the latter is a NaN
 
+Plan made_for(const Graph& graph, Plan plan) {
+  if (plan.values.size() != graph.values().size()) fail("executor", "the plan was made for another graph");
+  return plan;
+}
+
 }  // namespace
 
 // ---- Executor -----------------------------------------------------------------------------------------------------
@@ -293,8 +298,7 @@ struct Executor::Impl {
   bool updates_states;
 
   Impl(Device& d, Graph g, Plan p, States& s)
-      : device(d), graph(std::move(g)), plan(std::move(p)), states(s), exchange(device, graph) {
-    if (plan.values.size() != graph.values().size()) fail("executor", "the plan was made for another graph");
+      : device(d), graph(std::move(g)), plan(made_for(graph, std::move(p))), states(s), exchange(device, graph, plan) {
     for (size_t bytes : plan.block_bytes) blocks.push_back(device.buffer(std::max<size_t>(bytes, 16), Usage::device, "activations"));
     write_tables();
     updates_states = !graph.updates().empty();
@@ -350,7 +354,7 @@ struct Executor::Impl {
 
   // Where kernels find a value, in runs on this half.
   Region region(Value v, size_t half = 0) {
-    if (graph.info(v).role == Role::input && exchange.in_place()) return exchange.upload(half, v);
+    if (graph.info(v).role == Role::input && exchange.in_place(v)) return exchange.upload(half, v);
     const int state = graph.info(v).role == Role::state ? v.id : plan.state_of[size_t(v.id)];
     if (state >= 0) return state_regions.at(state);
     const Placement& p = plan.values[size_t(v.id)];
@@ -361,7 +365,7 @@ struct Executor::Impl {
   bool is_guarded(const Binding& b) const {
     if (b.kind != Binding::Kind::value) return b.kind == Binding::Kind::workspace;
     const Role role = graph.info(Value{b.id}).role;
-    return role != Role::state && plan.state_of[size_t(b.id)] < 0 && !(role == Role::input && exchange.in_place());
+    return role != Role::state && plan.state_of[size_t(b.id)] < 0 && !(role == Role::input && exchange.in_place(Value{b.id}));
   }
 
   Region region(const PlannedNode& n, const Binding& b, size_t half) {
@@ -409,8 +413,8 @@ struct Executor::Impl {
 
   std::unique_ptr<CommandStream> record_run(size_t half, const std::vector<size_t>& cuts, bool timed) {
     auto stream = std::make_unique<CommandStream>(device.stream());
-    if (!exchange.in_place())
-      for (const Value v : exchange.inputs()) stream->copy(exchange.upload(half, v), region(v));
+    for (const Value v : exchange.inputs())
+      if (!exchange.in_place(v)) stream->copy(exchange.upload(half, v), region(v));
     if (timed) stream->mark("");
     record_nodes(*stream, false, half, cuts, timed);
     for (const Value v : exchange.outputs())

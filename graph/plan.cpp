@@ -145,6 +145,7 @@ class Planner {
   // The tensors that nodes want side by side.
   void find_packs() {
     packed_.assign(g_.values().size(), -1);
+    plan_.packed.assign(g_.values().size(), false);
     for (const PlannedNode& p : plan_.nodes) {
       const Node& node = g_.nodes()[size_t(p.node)];
       const size_t n = size_t(node.attrs.integer("tensors", 1));
@@ -176,6 +177,7 @@ class Planner {
     }
     packs_.push_back({members, pack_layout(descs, plan_.target, options_.guard_bytes), {}});
     if (states) plan_.state_packs.push_back({members, packs_.back().layout});
+    for (int v : members) plan_.packed[size_t(v)] = true;
   }
 
   // Outputs written over an input whose last reader is the node itself.

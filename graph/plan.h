@@ -35,6 +35,7 @@ struct Plan {
   std::vector<Placement> values;  // by value id
   std::vector<int> state_of;      // by value id: the value id of the state whose storage it shares, or -1
   std::vector<StatePack> state_packs;
+  std::vector<bool> packed;       // by value id: it lies in a pack, beside others
   std::vector<size_t> block_bytes;
   size_t guard_bytes = 0;
   size_t arena_bytes() const;     // all blocks
