@@ -102,6 +102,10 @@ class Graph {
 // invalid Value where the loss does not depend on v. Several users of a value are summed. Nothing below `wrt` is differentiated.
 std::vector<Value> differentiate(Graph&, Value loss, std::span<const Value> wrt);
 
+// After differentiate(), for less memory: cheap results of the first `forward_nodes` nodes that the backward pass reads (OpDef::again)
+// are computed again just before it does, instead of kept until then. The same numbers, bit for bit. Returns how many.
+int recompute(Graph&, size_t forward_nodes);
+
 // Training rewrites, before differentiate(): batch_norm + add + activation become one node.
 void fuse_for_training(Graph&);
 // Inference rewrites: batch norm folded into the convolution before it, activation and residual into its epilogue.

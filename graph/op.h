@@ -201,6 +201,9 @@ struct OpDef {
   // Adds nodes for the gradients of the wanted inputs; null: not differentiable.
   void (*grad)(Gradient&) = nullptr;
   void (*lower)(Lowering&) = nullptr;
+  // Adds nodes that compute an output once more, cheaply and with the same bits, from what the backward pass keeps in any case; an
+  // invalid Value where that cannot be. Null: never. See recompute().
+  Value (*again)(Graph&, const Node&, int output) = nullptr;
   Cost (*cost)(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) = nullptr;  // null: bytes moved, one FLOP an element
   std::vector<Case> (*cases)() = nullptr;
   // Choices that tuning measures beside the target's own (tuning.h); null: there is nothing to choose.
@@ -210,6 +213,8 @@ struct OpDef {
   // Ops over many tensors at once: the first so many kinds of inputs and of outputs are not one value but attr `tensors` (1)
   // values in a row. The plan lays the values of a kind out as one pack, so that one launch reaches them all.
   int packed_inputs = 0, packed_outputs = 0;
+  // What an image becomes depends on the others of its batch, as in batch norm's training: pieces of a batch give other results.
+  bool mixes_images = false;
   // Integers in, integers out: the shader must equal the reference bit for bit on small integers.
   bool exact_on_integers = false;
   // On reals: ||shader - reference|| <= error * ||reference|| in the 2-norm, per output, f32 storage. 0: equal, always.

@@ -5,7 +5,7 @@
 //   const ModelInfo& model = find_model("mobilenetv2");
 //   Graph g;
 //   Value images = g.input("images", {{8, 48, 48, 3}, DType::f32});
-//   Value step = g.input("step", {{4}, DType::i32});
+//   Value step = g.input("step", {{5}, DType::i32});
 //   BuiltModel net = build_model(model, g, images, step, {.size = 48, .classes = 7, .training = true, .batch = 8});
 //   g.output(net.logits, "logits");
 #include <functional>
@@ -79,7 +79,7 @@ std::string classifier_of(const ModelInfo&, std::string_view head);
 const ModelInfo& find_model(std::string_view name);
 std::span<const ModelInfo* const> all_models();
 
-// Builds `model` after checking the options against it (sizes, classes, shapes). `step` is i32 [4] (see ops::dropout); it may be
+// Builds `model` after checking the options against it (sizes, classes, shapes). `step` is i32 [5] (see ops::dropout); it may be
 // invalid when nothing is dropped at random.
 BuiltModel build_model(const ModelInfo& model, Graph&, Value images, Value step, const ModelOptions&);
 

@@ -179,7 +179,7 @@ TEST_CASE("a network needs few pipelines", "[engines]") {
     for (bool training : {true, false}) {
       constexpr int kBatch = 32, kSize = 48;
       Graph g;
-      const Value images = g.input("images", {{kBatch, kSize, kSize, 3}, storage}), step = g.input("step", {{4}, DType::i32});
+      const Value images = g.input("images", {{kBatch, kSize, kSize, 3}, storage}), step = g.input("step", {{5}, DType::i32});
       const BuiltModel built = build_model(find_model("mobilenetv2"), g, images, step,
                                            {.size = kSize, .training = training, .storage = storage, .batch = kBatch});
       if (training) {

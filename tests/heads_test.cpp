@@ -24,7 +24,7 @@ struct Net {
 Net net_of(const char* model, ModelOptions options) {
   Net net;
   Value images = net.graph.input("images", {{options.batch, options.size, options.size, options.channels}, DType::f32});
-  Value step = net.graph.input("step", {{4}, DType::i32});
+  Value step = net.graph.input("step", {{5}, DType::i32});
   net.built = build_model(find_model(model), net.graph, images, step, options);
   return net;
 }

@@ -59,7 +59,7 @@ Rows layer_rows() {
       const int size = std::max(model->smallest_size, 36);  // halves to 18, 9, 5, 3, 2: odd sizes too
       Graph g;
       const Value images = g.input("images", {{kBatch, size, size, 3}, DType::f32}),
-                  step = g.input("step", {{4}, DType::i32});
+                  step = g.input("step", {{5}, DType::i32});
       const BuiltModel built =
           build_model(*model, g, images, step, {.size = size, .training = training, .batch = kBatch});
       g.output(built.logits);

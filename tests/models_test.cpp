@@ -16,7 +16,7 @@ namespace {
 Graph graph_of(const char* model, ModelOptions options) {
   Graph graph;
   Value images = graph.input("images", {{options.batch, options.size, options.size, options.channels}, DType::f32});
-  Value step = graph.input("step", {{4}, DType::i32});
+  Value step = graph.input("step", {{5}, DType::i32});
   graph.output(build_model(find_model(model), graph, images, step, options).logits, "logits");
   return graph;
 }

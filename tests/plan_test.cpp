@@ -174,7 +174,7 @@ Graph training_graph(const ModelInfo& model) {
   Graph& g = net.graph;
   net.images = g.input("images", {{4, 48, 48, 3}, DType::f32});
   const BuiltModel built =
-      build_model(model, g, net.images, g.input("step", {{4}, DType::i32}), {.training = true, .batch = 4});
+      build_model(model, g, net.images, g.input("step", {{5}, DType::i32}), {.training = true, .batch = 4});
   fuse_for_training(g);
   net.labels = g.input("labels", {{4}, DType::i32});
   net.class_weights = g.input("class_weights", {{7}, DType::f32});

@@ -248,6 +248,33 @@ TEST_CASE("training: in fp16 interrupted where the loss scale moves, it ends wit
   CHECK(run("often", {2, 1, 2}) == expected);
 }
 
+TEST_CASE("training: in micro-batches within a budget interrupted, it ends with the same bits", "[train][memory]") {
+  const Dataset data = faces(35, 14);
+  TrainSettings s = small_settings();
+  s.freeze = "blocks:2";  // batch norm of the rest still looks at the batch: only on request
+  s.micro_batch = 4;
+  s.memory_budget = "1G";
+  Scratch scratch;
+  RunFolder whole = RunFolder::create(scratch.path / "whole");
+  REQUIRE(run_for(data, s, whole, 1 << 30).finished);
+  const Outcome expected = outcome(whole);
+  for (const auto& [name, bytes] : expected.states) CHECK_FALSE(name.starts_with(kGradientSum));
+  RunFolder folder = RunFolder::create(scratch.path / "cut");
+  for (const int steps : {3, 4}) CHECK_FALSE(run_for(data, s, folder, steps, 0.0).finished);
+  REQUIRE(run_for(data, s, folder, 1 << 30).finished);
+  CHECK(outcome(folder) == expected);
+
+  // What was decided is written down: less and less memory ends in computing again, before it ends in a refusal.
+  s.micro_batch = 0;
+  s.freeze = "";
+  bool again = false;
+  for (double mib = 64; !again; mib *= 0.9) {
+    s.memory_budget = fmt::format("{}M", mib);
+    again = Training(test_device(), data, s, std::nullopt, {}).config().at("settings").at("recompute");
+  }
+  CHECK(again);
+}
+
 TEST_CASE("training: in fp16 it gives up when no loss scale helps", "[train]") {
   if (!has_f16()) return;
   const Dataset data = faces(35, 14);

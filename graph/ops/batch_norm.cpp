@@ -169,6 +169,14 @@ void train_gradient(Gradient& g) {
   if (residual) g.set(5, in_kernel ? out[3] : g.grad(0));
 }
 
+// y once more: the statistics are there.
+Value train_again(Graph& g, const Node& n, int output) {
+  if (output != 0) return {};
+  std::vector<Value> in{n.in[0], n.in[1], n.in[2], n.out[1], n.out[2]};
+  if (has_residual(n.attrs)) in.push_back(n.in[5]);
+  return g.add1(batch_norm_apply, {{"residual", has_residual(n.attrs)}, {"activation", n.attrs.text("activation", "none")}}, in, n.label + "/again");
+}
+
 std::vector<Case> train_cases() {
   auto bn = [](Shape x, Attrs attrs = {}) {
     const TensorDesc c{Shape{x.last()}};
@@ -247,24 +255,31 @@ void grad_lower(Lowering& l) {
 
 // ---- evaluation ----------------------------------------------------------------------------------------------------
 
-std::vector<TensorDesc> eval_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
-  InputCheck check("batch_norm_eval", label, in);
+// (x, gamma, beta, mean, variance | invstd (, residual)) -> y
+template <OpName kOp>
+std::vector<TensorDesc> apply_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check(kOp.text, label, in);
   check.count(5 + size_t(has_residual(attrs)));
-  check_inputs(check, in, 1, {"gamma", "beta", "running_mean", "running_var"});
+  check_inputs(check, in, 1, {"gamma", "beta", "mean", "spread"});
   if (has_residual(attrs)) check.same_shape(5, "residual", 0, "x"), check.same_type(5, "residual", 0, "x");
   return {in[0]};
 }
 
-void eval_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+template <bool kVariance>
+void apply_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
   const size_t c = size_t(in[0].shape.last());
   for (size_t i = 0; i < in[0].data.size(); ++i) {
     const size_t k = i % c;
-    const double z = (in[0][i] - in[3][k]) / std::sqrt(in[4][k] + eps_of(attrs)) * in[1][k] + in[2][k];
+    const double invstd = kVariance ? 1 / std::sqrt(in[4][k] + eps_of(attrs)) : in[4][k];
+    const double z = (in[0][i] - in[3][k]) * invstd * in[1][k] + in[2][k];
     out[0][i] = activate(activation_of(attrs), z + (has_residual(attrs) ? in[5][i] : 0));
   }
 }
 
-void eval_lower(Lowering& l) { lower_apply(l, l.in(3), l.in(4), true); }
+template <bool kVariance>
+void apply_lower(Lowering& l) {
+  lower_apply(l, l.in(3), l.in(4), kVariance);
+}
 
 void eval_gradient(Gradient& g) {
   const bool residual = has_residual(g.attrs()), in_kernel = residual && activation_of(g.attrs()) != Activation::none;
@@ -275,10 +290,10 @@ void eval_gradient(Gradient& g) {
   if (residual) g.set(5, in_kernel ? out[3] : g.grad(0));
 }
 
-std::vector<Case> eval_cases() {
+std::vector<Case> apply_cases() {
   std::vector<Case> cases = train_cases();
   for (Case& k : cases) {
-    // The running statistics are constants here: they have no gradient.
+    // The statistics are constants here: they have no gradient.
     const size_t c = size_t(k.in[3].elements());
     std::vector<double> mean(c), var(c);
     for (size_t i = 0; i < c; ++i) mean[i] = 0.25 * double(i % 5) - 0.5, var[i] = 0.5 + 0.25 * double(i % 7);
@@ -346,9 +361,11 @@ const OpDef batch_norm{
     .reference = train_reference,
     .grad = train_gradient,
     .lower = train_lower,
+    .again = train_again,
     .cases = train_cases,
     .candidates = candidates,
     .in_place = {{3, 3}, {4, 4}},
+    .mixes_images = true,
     .error = 2e-6,
     .half = true,
 };
@@ -363,13 +380,24 @@ const OpDef batch_norm_grad{
     .half = true,
 };
 
+const OpDef batch_norm_apply{
+    .name = "batch_norm_apply",
+    .shape = apply_shape<"batch_norm_apply">,
+    .reference = apply_reference<false>,
+    .lower = apply_lower<false>,
+    .cases = apply_cases,
+    .error = 2e-6,
+    .half = true,
+};
+
 const OpDef batch_norm_eval{
     .name = "batch_norm_eval",
-    .shape = eval_shape,
-    .reference = eval_reference,
+    .shape = apply_shape<"batch_norm_eval">,
+    .reference = apply_reference<true>,
     .grad = eval_gradient,
-    .lower = eval_lower,
-    .cases = eval_cases,
+    .lower = apply_lower<true>,
+    .again = same_again,
+    .cases = apply_cases,
     .error = 2e-6,
     .half = true,
 };

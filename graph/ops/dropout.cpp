@@ -25,13 +25,15 @@ void check_random(const InputCheck& check, const Attrs& attrs) {
   check.storage(0, "x");
   check.not_empty(0, "x");
   check.dtype(1, "step", DType::i32);
-  check.shape(1, "step", Shape{4});
+  check.shape(1, "step", Shape{5});
   const double p = attrs.number("p");
   check.require(p >= 0 && p < 1, "got p={}, expected 0 <= p < 1. Fix: correct the drop probability.", p);
   attrs.integer("salt");
 }
 
 // ---- dropout: a decision an element --------------------------------------------------------------------------------
+
+size_t row_elements(const Shape& x) { return size_t(x.elements() / x[0]); }
 
 std::vector<TensorDesc> dropout_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
   const InputCheck check("dropout", label, in);
@@ -43,9 +45,11 @@ std::vector<TensorDesc> dropout_shape(const Attrs& attrs, std::span<const Tensor
 void dropout_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
   const auto word = [&](size_t i) { return uint32_t(int64_t(in[1][i])); };
   const double p = float(attrs.number("p"));  // the shader compares in f32
+  const size_t before = word(4) * row_elements(in[0].shape);
   for (size_t i = 0; i < out[0].data.size(); ++i) {
-    const Words random = philox({uint32_t(i / 4), uint32_t(attrs.integer("salt")), word(2), word(3)}, word(0), word(1));
-    const double u = double(random[i % 4] >> 8) / double(1 << 24);
+    const size_t at = before + i;
+    const Words random = philox({uint32_t(at / 4), uint32_t(attrs.integer("salt")), word(2), word(3)}, word(0), word(1));
+    const double u = double(random[at % 4] >> 8) / double(1 << 24);
     out[0][i] = u >= p ? in[0][i] / (1 - attrs.number("p")) : 0;
   }
 }
@@ -58,20 +62,21 @@ void dropout_grad(Gradient& g) {
 void dropout_lower(Lowering& l) {
   const double p = l.attrs().number("p");
   const uint32_t salt = uint32_t(l.attrs().integer("salt"));
-  lower_flat(l, l.module("dropout", l.in_desc(0).dtype), 1, {}, [=](Slice s) {
-    return params::Dropout{uint32_t(s.count), uint32_t(s.first / 4), salt, float(p), float(1 / (1 - p))};
+  const uint32_t row = uint32_t(row_elements(l.in_desc(0).shape));
+  lower_flat(l, l.module("dropout", l.in_desc(0).dtype), 1, {row % 4 != 0}, [=](Slice s) {
+    return params::Dropout{uint32_t(s.count), uint32_t(s.first / 4), salt, float(p), float(1 / (1 - p)), row};
   });
 }
 
 std::vector<Case> dropout_cases() {
   const auto row = [](const Shape& s, double p, int salt, Numbers step) {
-    return Case{.in = {f32(s), i32({4})},
+    return Case{.in = {f32(s), i32({5})},
                 .attrs = {{"p", p}, {"salt", salt}},
                 .fill = {Fill::real(), Fill::fixed(std::move(step))}};
   };
-  return {row({1}, 0.5, 0, {0, 0, 0, 0}), row({2, 3, 5, 7}, 0.2, 1, {7, 0, 1, 0}),
-          row({8, 1280}, 0.2, 3, {-1, 123456789, 77, 2}), row({3, 6}, 0, 2, {1, 2, 3, 4}),
-          row({5, 7}, 0.9, 5, {12345, -5, -2147483648.0, 1})};
+  return {row({1}, 0.5, 0, {0, 0, 0, 0, 0}), row({2, 3, 5, 7}, 0.2, 1, {7, 0, 1, 0, 0}),
+          row({8, 1280}, 0.2, 3, {-1, 123456789, 77, 2, 16}), row({3, 6}, 0, 2, {1, 2, 3, 4, 5}),
+          row({5, 7}, 0.9, 5, {12345, -5, -2147483648.0, 1, 0}), row({5, 7}, 0.5, 5, {12345, -5, 7, 1, 3}), row({4, 5}, 0.5, 5, {1, 2, 7, 1, 2}), row({9, 3}, 0.5, 5, {1, 2, 7, 1, 3})};
 }
 
 // ---- stochastic depth: a decision an image --------------------------------------------------------------------------
@@ -90,7 +95,7 @@ void depth_reference(const Attrs& attrs, std::span<const HostTensor> in, std::sp
   const auto word = [&](size_t i) { return uint32_t(int64_t(in[1][i])); };
   const size_t each = out[0].data.size() / size_t(in[0].shape[0]);
   for (size_t i = 0; i < out[0].data.size(); ++i) {
-    const Words random = philox({uint32_t(i / each), uint32_t(attrs.integer("salt")), word(2), word(3)}, word(0), word(1));
+    const Words random = philox({uint32_t(word(4) + i / each), uint32_t(attrs.integer("salt")), word(2), word(3)}, word(0), word(1));
     const bool kept = double(random[0] >> 8) / double(1 << 24) >= double(float(attrs.number("p")));
     out[0][i] = (kept ? in[0][i] / (1 - attrs.number("p")) : 0) + (has_residual(attrs) ? in[2][i] : 0);
   }
@@ -117,7 +122,7 @@ void depth_lower(Lowering& l) {
 
 std::vector<Case> depth_cases() {
   const auto row = [](const Shape& s, double p, int salt, bool residual) {
-    Case c{.in = {f32(s), i32({4})}, .attrs = {{"p", p}, {"salt", salt}, {"residual", residual}}, .fill = {Fill::real(), Fill::fixed({7, -5, salt * 1000.0, 2})}};
+    Case c{.in = {f32(s), i32({5})}, .attrs = {{"p", p}, {"salt", salt}, {"residual", residual}}, .fill = {Fill::real(), Fill::fixed({7, -5, salt * 1000.0, 2, salt * 3.0})}};
     if (residual) c.in.push_back(f32(s)), c.fill.push_back(Fill::real());
     return c;
   };
@@ -132,6 +137,7 @@ const OpDef dropout{.name = "dropout",
                     .reference = dropout_reference,
                     .grad = dropout_grad,
                     .lower = dropout_lower,
+                    .again = same_again,
                     .cost = elementwise_cost<25>,
                     .cases = dropout_cases,
                     .in_place = {{0, 0}},
@@ -143,6 +149,7 @@ const OpDef stochastic_depth{.name = "stochastic_depth",
                              .reference = depth_reference,
                              .grad = depth_grad,
                              .lower = depth_lower,
+                             .again = same_again,
                              .cost = elementwise_cost<3>,
                              .cases = depth_cases,
                              .in_place = {{0, 0}, {0, 2}},

@@ -117,6 +117,7 @@ const OpDef normalize{.name = "normalize",
                       .shape = normalize_shape,
                       .reference = normalize_reference,
                       .lower = normalize_lower,
+                      .again = same_again,
                       .cases = normalize_cases,
                       .error = 2e-6};
 

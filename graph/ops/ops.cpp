@@ -8,14 +8,14 @@ std::span<const OpDef* const> all_ops() {
   static constexpr const OpDef* kAll[] = {
       &conv2d, &conv2d_grad_input, &conv2d_grad_filter,
       &linear, &linear_grad_input, &linear_grad_weight, &channel_sum,
-      &batch_norm, &batch_norm_grad, &batch_norm_eval, &batch_norm_eval_grad, &fold_filter, &fold_bias,
+      &batch_norm, &batch_norm_grad, &batch_norm_apply, &batch_norm_eval, &batch_norm_eval_grad, &fold_filter, &fold_bias,
       &relu, &relu6, &silu, &sigmoid, &hardswish, &activation_grad,
       &add, &mul, &mul_grad_scale, &squeeze_excite, &squeeze_excite_grad, &scale, &cast, &dropout, &stochastic_depth, &flatten, &reshape,
       &max_pool, &max_pool_grad, &avg_pool, &avg_pool_grad,
       &adaptive_avg_pool, &adaptive_avg_pool_grad,
       &global_avg_pool, &global_avg_pool_grad, &global_max_pool, &global_max_pool_grad,
       &softmax_cross_entropy, &softmax_cross_entropy_grad, &softmax, &mse, &mse_grad, &classification_sums,
-      &sgd, &adam, &nonfinite, &loss_scale_update,
+      &sgd, &adam, &accumulate, &nonfinite, &loss_scale_update,
       &normalize, &resample,
   };
   return kAll;

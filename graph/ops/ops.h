@@ -23,6 +23,8 @@ extern const OpDef channel_sum;
 //   eps (1e-5), momentum (0.1: new = (1-momentum)*old + momentum*batch; the variance unbiased, as torch), activation, residual = 0|1
 //   y = activation(gamma * (x-mean)*invstd + beta + residual)
 extern const OpDef batch_norm, batch_norm_grad;
+// batch_norm_apply(x, gamma, beta, mean [c], invstd [c] (, residual)) -> y: batch_norm's first output from the statistics it has found
+extern const OpDef batch_norm_apply;
 // batch_norm_eval(x, gamma, beta, running_mean, running_var (, residual)) -> y: running statistics (evaluation, frozen layers)
 extern const OpDef batch_norm_eval, batch_norm_eval_grad;
 // fold_filter(filter [r,s,ci,co], gamma, running_var) -> filter * gamma / sqrt(var + eps);   eps
@@ -42,10 +44,11 @@ extern const OpDef mul_grad_scale;                                  // (a, dy) -
 extern const OpDef squeeze_excite, squeeze_excite_grad;
 extern const OpDef scale;                                           // (x) -> factor * x; attr factor
 extern const OpDef cast;                                            // (x) -> same shape; attr to = f32|f16
-// dropout(x, step i32 [4] = {seed low, seed high, step low, step high}) -> y; attrs p, salt (a number unique to the layer).
+// dropout(x, step i32 [5] = {seed low, seed high, step low, step high, first row}) -> y; attrs p, salt (a number unique to the layer).
 // Philox4x32-10, counter = {element/4, salt, step low, step high}, key = seed: replay and resume agree. Kept elements are scaled by 1/(1-p).
+// Of a batch in pieces, `first row` says where x begins: the pieces draw what the whole would.
 extern const OpDef dropout;
-// stochastic_depth(x [n,...], step i32 [4] (, residual like x)) -> y = keep(n) * x / (1-p) (+ residual); attrs p, salt, residual = 0|1.
+// stochastic_depth(x [n,...], step i32 [5] (, residual like x)) -> y = keep(n) * x / (1-p) (+ residual); attrs p, salt, residual = 0|1.
 // Drops whole rows of dimension 0: counter = {row, salt, step low, step high}.
 extern const OpDef stochastic_depth;
 // flatten(x [n,h,w,c]) -> [n,h*w*c];  reshape(x) -> attr shape
@@ -83,6 +86,10 @@ extern const OpDef classification_sums;
 //   params, then n new velocities. rate_factors, decay_factors (lists of n numbers, default 1) multiply a tensor's learning rate and weight decay.
 // Both take mixed precision's (..., hyper, loss_scale [1], nonfinite [1]): gradients are divided by the scale; all stays as it is when nonfinite is not 0.
 extern const OpDef sgd, adam;
+
+// ---- accumulate.cpp
+// accumulate(sum, x, first [1]) -> new sum = x where first is not 0, else sum + x; attr tensors: that many sums, then x
+extern const OpDef accumulate;
 
 // ---- loss_scale.cpp -----------------------------------------------------------------------------------------------
 // nonfinite(x (x n: attr tensors) (, earlier [1])) -> [1]: 1 when an element is infinite or no number, or when earlier is not 0; else 0

@@ -45,15 +45,6 @@ double factor_of(const Attrs& attrs, const char* name, size_t tensor) {
   return factors.empty() ? 1 : factors[tensor];
 }
 
-// The kernels write param and what the optimizer keeps in place. Where the graph goes on with the old values, they work on copies.
-void copy_unless_updated(Lowering& l, int out, int in) {
-  if (l.updates(out, in)) return;
-  for (Slice s : l.flat_slices(l.in_desc(in).elements(), sizeof(float)))
-    l.dispatch("cast.f32", {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(s.count % 4 != 0), 0, 0},
-               {Lowering::flat(l.in(in), DType::f32, s), Lowering::flat(l.out(out), DType::f32, s)},
-               params::Flat{uint32_t(s.count), 1}, groups_for(l, divide_round_up(s.count, 4)));
-}
-
 // kinds of inputs: param, grad, then what the optimizer keeps.
 void lower_step(Lowering& l, const char* module, int kinds, std::initializer_list<uint32_t> selectors) {
   const int n = l.tensors();

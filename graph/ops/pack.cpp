@@ -1,6 +1,7 @@
 #include "graph/ops/pack.h"
 
 #include "graph/ops/util.h"
+#include "shaders/params/elementwise.h"
 
 namespace vkfer::ops {
 
@@ -28,6 +29,14 @@ std::vector<PackLaunch> pack_launches(const Lowering& l, std::span<const double>
     }
   }
   return launches;
+}
+
+void copy_unless_updated(Lowering& l, int out, int in) {
+  if (l.updates(out, in)) return;
+  for (Slice s : l.flat_slices(l.in_desc(in).elements(), sizeof(float)))
+    l.dispatch("cast.f32", {l.target.workgroup, l.target.vectors_per_invocation, uint32_t(s.count % 4 != 0), 0, 0},
+               {Lowering::flat(l.in(in), DType::f32, s), Lowering::flat(l.out(out), DType::f32, s)},
+               params::Flat{uint32_t(s.count), 1}, groups_for(l, divide_round_up(s.count, 4)));
 }
 
 size_t check_packed(const InputCheck& check, const Attrs& attrs, std::span<const TensorDesc> in,

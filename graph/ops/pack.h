@@ -17,6 +17,10 @@ struct PackLaunch {
 std::vector<PackLaunch> pack_launches(const Lowering&, std::span<const double> rate_factors = {},
                                       std::span<const double> decay_factors = {});
 
+// For kernels that write over an input what output `out` is to be: where that is no state's update, the graph goes on with the old
+// value, and the kernel works on a copy, made here.
+void copy_unless_updated(Lowering&, int out, int in);
+
 // Fails unless there are `kinds` times attr `tensors` inputs, all f32 and not empty, each kind shaped as the first, and then
 // between `least` and `most` others. Returns `tensors`.
 class InputCheck;

@@ -101,6 +101,11 @@ std::vector<TensorDesc> same_shape(const Attrs&, std::span<const TensorDesc> in,
   return {in[0]};
 }
 
+// For OpDef::again: the same node once more.
+inline Value same_again(Graph& g, const Node& n, int output) {
+  return g.add(*n.op, n.attrs, n.in, n.label + "/again")[size_t(output)];
+}
+
 // For OpDef::candidates.
 inline std::vector<Attrs> joined(std::initializer_list<std::vector<Attrs>> lists) {
   std::vector<Attrs> all;

@@ -16,6 +16,7 @@ struct Dropout {
   uint first_vector;      // of this slice: element number / 4
   uint salt;
   float p, scale;         // drop probability; 1 / (1-p)
+  uint row_elements;      // of one of dimension 0
 };
 
 struct StochasticDepth {  // a unit is 4 elements, or 1 where the elements of an image are no multiple of 4

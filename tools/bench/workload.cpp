@@ -5,7 +5,7 @@
 #include "models/init.h"
 #include "runtime/error.h"
 #include "tools/train/evaluator.h"
-#include "tools/train/training_step.h"
+#include "tools/train/stepper.h"
 
 namespace vkfer {
 namespace {
@@ -21,31 +21,28 @@ std::vector<uint8_t> noise_pixels(const NetworkSettings& n) {
 
 class TrainingWorkload : public Workload {
  public:
-  TrainingWorkload(Device& device, const NetworkSettings& n, const OptimizerDef& optimizer, const OptimizerSettings& settings, const Target& target)
-      : optimizer_(optimizer), settings_(settings), states_(device), step_(training_graph(n, optimizer, settings)), pixels_(noise_pixels(n)),
-        augment_(size_t(n.batch) * 4, 0) {
+  TrainingWorkload(Device& device, const NetworkSettings& n, int pieces, const OptimizerDef& optimizer, const OptimizerSettings& settings,
+                   const Target& target)
+      : optimizer_(optimizer), settings_(settings), states_(device), stepper_(device, states_, plan_step(n, pieces, optimizer, settings, target)),
+        pixels_(noise_pixels(n)), augment_(size_t(n.batch) * 4, 0) {
     for (int i = 0; i < n.batch; ++i) labels_.push_back(i % n.classes);
-    Plan plan = make_plan(step_.graph, target);
-    executor_ = std::make_unique<Executor>(device, std::move(step_.graph), std::move(plan), states_);
-    executor_->write(step_.class_weights, std::vector<float>(size_t(n.classes), 1.0f));
-    initialise(executor_->graph(), states_, kSeed);
+    initialise(stepper_.graph(), states_, kSeed);
   }
 
   void step() override {
-    const float loss = run_training_step(*executor_, step_, {pixels_, augment_, labels_, optimizer_.hyper(settings_, kRate, index_ + 1), kSeed, index_});
-    if (step_.loss_scale) states_.read(kLossScaleCounts);  // the trainer asks whether the step was skipped
+    const double loss = stepper_.run({pixels_, augment_, labels_, optimizer_.hyper(settings_, kRate, index_ + 1), kSeed, index_});
+    if (stepper_.scales_loss()) states_.read(kLossScaleCounts);  // the trainer asks whether the step was skipped
     if (!std::isfinite(loss)) fail("bench", "the loss is {} at step {}: the times would be those of other numbers", loss, index_ + 1);
     ++index_;
   }
 
-  Executor& executor() override { return *executor_; }
+  Executor& executor() override { return stepper_.executor(); }
 
  private:
   const OptimizerDef& optimizer_;
   const OptimizerSettings settings_;
   States states_;
-  StepGraph step_;  // its graph moves into executor_
-  std::unique_ptr<Executor> executor_;
+  Stepper stepper_;
   std::vector<uint8_t> pixels_;
   std::vector<int32_t> augment_, labels_;
   int64_t index_ = 0;
@@ -69,8 +66,8 @@ class InferenceWorkload : public Workload {
 }  // namespace
 
 std::unique_ptr<Workload> training_workload(Device& device, const NetworkSettings& n, const OptimizerDef& optimizer, const OptimizerSettings& settings,
-                                            const Target& target) {
-  return std::make_unique<TrainingWorkload>(device, n, optimizer, settings, target);
+                                            const Target& target, int pieces) {
+  return std::make_unique<TrainingWorkload>(device, n, pieces, optimizer, settings, target);
 }
 
 std::unique_ptr<Workload> inference_workload(Device& device, const NetworkSettings& n, const Target& target) {

@@ -14,9 +14,11 @@ class Workload {
   virtual Executor& executor() = 0;
 };
 
+// `pieces`: see plan_step().
 // Training: uploads the batch, forward, backward, optimizer, and reads the loss.
 // Inference: uploads the batch, runs, and reads the probabilities.
-std::unique_ptr<Workload> training_workload(Device&, const NetworkSettings&, const OptimizerDef&, const OptimizerSettings&, const Target&);
+std::unique_ptr<Workload> training_workload(Device&, const NetworkSettings&, const OptimizerDef&, const OptimizerSettings&, const Target&,
+                                            int pieces = 1);
 std::unique_ptr<Workload> inference_workload(Device&, const NetworkSettings&, const Target&);
 
 }  // namespace vkfer

@@ -52,7 +52,8 @@ void bench_train(Arguments& a, Console& console) {
   Device device = open_device(a, console);
   const Target target = device_target(device, console);
   const NetworkSettings n = network_of(a, a.model, kTrainingBatch, device.info(), target);
-  const auto work = training_workload(device, n, optimizer, a.optimizer_settings(), target);
+  const int pieces = a.micro_batch ? n.batch / std::min(a.micro_batch, n.batch) : 1;
+  const auto work = training_workload(device, n, optimizer, a.optimizer_settings(), target, pieces);
   answer_steps(console, device, n, "train", *work, bench_options(a, console));
 }
 
@@ -153,7 +154,7 @@ const Verb bench_verb{
     .name = "bench",
     .summary = "Time training, inference or single ops",
     .arguments = {"--model", "--size", "--channels", "--batch", "--num-classes", "--optimizer", "--head", "--va", "--freeze", "--freeze-backbone",
-                  "--precision", "--op", "--gemm", "--conv",
+                  "--precision", "--micro-batch", "--recompute", "--op", "--gemm", "--conv",
                   "--warmup", "--repeats", "--device", "--json"},
     .positional = "what",
     .positional_help = "train, infer or ops",

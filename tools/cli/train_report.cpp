@@ -48,6 +48,10 @@ void TrainReport::introduce(const Json& config, const std::filesystem::path& run
   console_.print("recipe   {}, learning rate {:g} ({}), weight decay {:g}", s.at("optimizer").get<std::string>(),
                  s.at("lr").get<double>(), s.at("schedule").get<std::string>(), s.at("weight_decay").get<double>());
   console_.print("         batch {}, {} epochs, seed {}", s.at("batch").get<int>(), epochs_, s.at("seed").get<uint64_t>());
+  if (const int micro = s.value("micro_batch", 0))
+    console_.print("         in pieces of {} images{}", micro,
+                   config.at("plan").value("mixes_images", false) ? ": batch norm sees so many at a time" : "");
+  if (s.value("recompute", false)) console_.print("         cheap activations are computed twice, not kept");
   console_.print("device   {}, {}", device.info().name,
                  s.value("precision", "fp32") == "fp16" ? "precision fp16: f16 activations, f32 parameters and sums" : "precision fp32");
   console_.print("run      {}\n", run.string());

@@ -140,6 +140,7 @@ const Verb train_verb{
                   "--nesterov", "--weight-decay", "--schedule", "--warmup-epochs", "--drop-epochs", "--drop-factor",
                   "--label-smoothing", "--dropout", "--no-flip", "--crop", "--seed", "--val-fraction", "--test-fraction",
                   "--skip-bad", "--weights", "--preprocessing", "--padding", "--head", "--freeze", "--freeze-backbone", "--precision",
+                  "--memory-budget", "--micro-batch", "--recompute",
                   "--run", "--resume", "--device", "--json"},
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"

@@ -48,6 +48,7 @@ NetworkSettings network_of(const Arguments& a, const std::string& model, int def
   n.head = a.head;
   n.freeze = a.freeze;
   n.valence_arousal = a.valence_arousal;
+  n.recompute = a.recompute;
   n.storage = storage_of(resolve_precision(a.given("--precision") ? a.precision : "fp32", device, target));
   return n;
 }

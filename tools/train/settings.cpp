@@ -7,6 +7,7 @@
 #include "models/head.h"
 #include "models/registry.h"
 #include "runtime/error.h"
+#include "tools/train/memory_budget.h"
 #include "tools/train/precision.h"
 
 namespace vkfer {
@@ -20,7 +21,8 @@ void within(std::string_view option, T got, T lowest, T highest) {
 
 // What runs did before a setting existed: their config.json lacks it.
 const Json& before_it_existed() {
-  static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"head", ""}, {"freeze", ""}};
+  static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"head", ""}, {"freeze", ""},
+                              {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}};
   return values;
 }
 
@@ -77,6 +79,9 @@ void check_settings(const TrainSettings& s) {
   if (s.size != 0) within("--size", s.size, 8, 4096);
   if (s.channels != 1 && s.channels != 3) fail("--channels", "got {}, expected 1 (gray) or 3 (colour)", s.channels);
   within("--batch", s.batch, 1, 65536);
+  within("--micro-batch", s.micro_batch, 0, s.batch);
+  if (s.micro_batch && s.batch % s.micro_batch) fail("--micro-batch", "got {}, which does not divide --batch {}", s.micro_batch, s.batch);
+  if (!s.memory_budget.empty()) parse_bytes(s.memory_budget);
   within("--epochs", s.epochs, 1, 1000000);
   if (s.lr != -1) within("--lr", s.lr, 1e-12, 1e6);
   within("--momentum", s.momentum, 0.0, 1.0);

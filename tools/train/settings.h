@@ -38,6 +38,9 @@ struct TrainSettings {
   std::string preprocessing;       // a name of preprocessing_from_name(); "": the model's own
   std::string padding;             // of strided convolutions: torch or same; "": torch
   std::string precision = "auto";  // fp32, fp16 or auto, see precision.h; a run folder says which it was
+  std::string memory_budget;       // "": none; device memory as parse_bytes() takes it
+  int micro_batch = 0;             // images whose gradients are computed at once; 0: the batch's
+  bool recompute = false;          // see NetworkSettings
   std::string head;                // "": the network's own; see models/head.h
   std::string freeze;              // "": nothing; see models/freeze.h
 
@@ -75,6 +78,9 @@ void for_each_setting(Settings& s, F&& f) {
   f("preprocessing", s.preprocessing);
   f("padding", s.padding);
   f("precision", s.precision);
+  f("memory_budget", s.memory_budget);
+  f("micro_batch", s.micro_batch);
+  f("recompute", s.recompute);
   f("head", s.head);
   f("freeze", s.freeze);
 }

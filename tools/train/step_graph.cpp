@@ -35,7 +35,7 @@ void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
   options.freeze = training ? n.freeze : "";
   options.valence_arousal = n.valence_arousal;
   options.stochastic = n.stochastic;
-  const Value step = training ? s.graph.input("step", {{4}, DType::i32}) : Value{};
+  const Value step = training ? s.graph.input("step", {{5}, DType::i32}) : Value{};
   const BuiltModel built = build_model(*n.model, s.graph, s.images, step, options);
   s.step = built.step;
   s.logits = built.logits;
@@ -57,6 +57,12 @@ Value add_class_loss(StepGraph& s, const NetworkSettings& n, double label_smooth
   return out[0];
 }
 
+// The loss of a piece of the batch, weighted with the piece's share of it.
+Value weighted(Graph& g, Value loss, Value& share, const std::string& name) {
+  share = g.input(name + ".share", {{1}, DType::f32});
+  return g.add1(ops::mul, {}, {loss, share}, name + ".weighted");
+}
+
 Value add_regression_loss(Graph& g, const NetworkSettings& n, Regression& r, const std::string& name) {
   const TensorDesc column{{n.batch, 1}, DType::f32};
   r.target = g.input(name + ".target", column);
@@ -68,9 +74,12 @@ Value add_regression_loss(Graph& g, const NetworkSettings& n, Regression& r, con
 // The sum of the losses of all outputs.
 void add_loss(StepGraph& s, const NetworkSettings& n, double label_smoothing, const char* sums_name) {
   std::vector<Value> losses;
-  if (s.logits) losses.push_back(add_class_loss(s, n, label_smoothing, sums_name));
-  if (s.valence.prediction) losses.push_back(add_regression_loss(s.graph, n, s.valence, "valence"));
-  if (s.arousal.prediction) losses.push_back(add_regression_loss(s.graph, n, s.arousal, "arousal"));
+  const auto append = [&](Value loss, Value& share, const char* name) {
+    losses.push_back(n.sum_gradients ? weighted(s.graph, loss, share, name) : loss);
+  };
+  if (s.logits) append(add_class_loss(s, n, label_smoothing, sums_name), s.class_share, "class");
+  if (s.valence.prediction) append(add_regression_loss(s.graph, n, s.valence, "valence"), s.valence.share, "valence");
+  if (s.arousal.prediction) append(add_regression_loss(s.graph, n, s.arousal, "arousal"), s.arousal.share, "arousal");
   s.loss = losses[0];
   for (size_t i = 1; i < losses.size(); ++i) s.loss = s.graph.add1(ops::add, {}, {s.loss, losses[i]}, "loss.sum");
   s.graph.output(s.loss, "loss");
@@ -102,6 +111,31 @@ void update_loss_scale(Graph& g, const LossScaling& scaling) {
   g.update(counts, out[1]);
 }
 
+// Each gradient into a state of its own, packed as the optimizer will want them.
+void add_gradient_sums(StepGraph& s, const std::vector<std::vector<TrainedParameter>>& groups) {
+  Graph& g = s.graph;
+  s.first = g.input("first", {{1}, DType::f32});
+  for (const auto& group : groups) {
+    std::vector<Value> sums;
+    for (const TrainedParameter& t : group) sums.push_back(g.state(kGradientSum + g.info(t.parameter).name, g.desc(t.gradient)));
+    std::vector<Value> in = sums;
+    for (const TrainedParameter& t : group) in.push_back(t.gradient);
+    in.push_back(s.first);
+    const std::vector<Value> out = g.add(ops::accumulate, {{"tensors", int64_t(group.size())}}, in, "accumulate");
+    for (size_t i = 0; i < sums.size(); ++i) g.update(sums[i], out[i]);
+  }
+}
+
+void add_optimizers(StepGraph& s, const OptimizerDef& optimizer, const OptimizerSettings& settings, const std::vector<TrainedParameter>& trained) {
+  s.hyper = s.graph.input("hyper", {{8}, DType::f32});
+  const std::vector<std::vector<TrainedParameter>> groups = packed_groups(s.graph, trained);
+  const LossScaling scaling = s.loss_scale ? add_nonfinite(s.graph, s.loss_scale, groups) : LossScaling{};
+  for (const auto& group : groups) add_optimizer(s.graph, optimizer, settings, group, s.hyper, scaling);
+  if (scaling.nonfinite) update_loss_scale(s.graph, scaling);
+}
+
+Value loss_scale_state(Graph& g) { return g.state(kLossScale, {{1}, DType::f32}, {.init = kInitialLossScale}); }
+
 }  // namespace
 
 StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer, const OptimizerSettings& settings,
@@ -110,11 +144,12 @@ StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer
   add_images(s, n);
   add_network(s, n, true);
   fuse_for_training(s.graph);
-  if (n.storage == DType::f16) s.loss_scale = s.graph.state(kLossScale, {{1}, DType::f32}, {.init = kInitialLossScale});
+  if (n.storage == DType::f16) s.loss_scale = loss_scale_state(s.graph);
   add_loss(s, n, n.label_smoothing, kTrainSums);
   const std::vector<Value> parameters = trainable_states(s.graph);
+  const size_t forward_nodes = s.graph.nodes().size();
   const std::vector<Value> gradients = differentiate(s.graph, s.loss, parameters);
-  s.hyper = s.graph.input("hyper", {{8}, DType::f32});
+  if (n.recompute) recompute(s.graph, forward_nodes);
   std::vector<TrainedParameter> trained;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i]) continue;
@@ -123,10 +158,20 @@ StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer
     s.gradients.emplace_back(name, gradients[i]);
     if (keep_gradients) s.graph.output(gradients[i], "grad." + name);
   }
-  const std::vector<std::vector<TrainedParameter>> groups = packed_groups(s.graph, trained);
-  const LossScaling scaling = s.loss_scale ? add_nonfinite(s.graph, s.loss_scale, groups) : LossScaling{};
-  for (const auto& group : groups) add_optimizer(s.graph, optimizer, settings, group, s.hyper, scaling);
-  if (scaling.nonfinite) update_loss_scale(s.graph, scaling);
+  if (n.sum_gradients) add_gradient_sums(s, packed_groups(s.graph, trained));
+  else add_optimizers(s, optimizer, settings, trained);
+  return s;
+}
+
+StepGraph optimizer_graph(const StepGraph& pieces, const OptimizerDef& optimizer, const OptimizerSettings& settings) {
+  StepGraph s;
+  if (pieces.loss_scale) s.loss_scale = loss_scale_state(s.graph);
+  std::vector<TrainedParameter> trained;
+  for (const auto& [name, gradient] : pieces.gradients) {
+    const ValueInfo& parameter = pieces.graph.info(pieces.graph.find(name));
+    trained.push_back({s.graph.state(name, parameter.desc, parameter.state), s.graph.state(kGradientSum + name, pieces.graph.desc(gradient))});
+  }
+  add_optimizers(s, optimizer, settings, trained);
   return s;
 }
 

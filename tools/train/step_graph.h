@@ -27,6 +27,8 @@ struct NetworkSettings {
   bool same_padding = false;        // see ModelOptions
   DType storage = DType::f32;       // of activations; f16 also scales the loss while training
   std::string head, freeze;         // see models/head.h, models/freeze.h
+  bool sum_gradients = false;       // see training_graph()
+  bool recompute = false;           // cheap activations are computed again while going back, not kept: less memory, the same bits
   bool valence_arousal = false;     // outputs beside the classes
   bool stochastic = true;           // false: no dropout and no stochastic depth
 
@@ -36,11 +38,12 @@ struct NetworkSettings {
 // One number an image, and its loss: the mean square over the images whose mask is 1.
 struct Regression {
   Value prediction, target, mask;   // f32 [n,1]; invalid without valence_arousal
+  Value share;                      // as StepGraph::class_share
 };
 
 inline constexpr const char* kLossScale = "loss_scale";               // state [1]: what the gradients are too large by
 inline constexpr const char* kLossScaleCounts = "loss_scale.counts";  // state [2], see ops::loss_scale_update; with f16 storage
-
+inline constexpr const char* kGradientSum = "gradient_sum.";          // and the parameter's name: a state, with sum_gradients
 
 struct StepGraph {
   Graph graph;
@@ -48,8 +51,10 @@ struct StepGraph {
   Value images;                     // f32 [n,s,s,c]
   Value labels;                     // i32 [n]; negative: the row is ignored
   Value class_weights;              // f32 [k]
-  Value step;                       // i32 [4], see ops::dropout; invalid when there is no dropout
-  Value hyper;                      // f32 [8]; training only
+  Value step;                       // i32 [5], see ops::dropout; invalid when there is no dropout
+  Value hyper;                      // f32 [8]; training only, without sum_gradients
+  Value class_share;                // f32 [1]: of the batch's class weights, those of this run's images; with sum_gradients
+  Value first;                      // f32 [1]: not 0 begins new sums; with sum_gradients
   Value loss_scale;                 // state [1]; training with f16 storage only
   Value logits, probabilities;      // [n,k]; invalid with 0 classes, as labels and class_weights are
   Regression valence, arousal;
@@ -58,7 +63,12 @@ struct StepGraph {
 };
 
 // Ends in the optimizer's updates and in classification_sums over kTrainSums. `keep_gradients` makes them readable.
+// With sum_gradients a run takes a piece of the batch, and ends in sums of gradients instead: loss and gradients are those of the
+// piece times its share, so that over the pieces they add up to the batch's. optimizer_graph() then does the rest of the step.
 StepGraph training_graph(const NetworkSettings&, const OptimizerDef&, const OptimizerSettings&, bool keep_gradients = false);
+
+// What follows when training_graph() with sum_gradients has run for every piece; `pieces` is what it returned.
+StepGraph optimizer_graph(const StepGraph& pieces, const OptimizerDef&, const OptimizerSettings&);
 
 // Running statistics, no dropout, no smoothing; ends in classification_sums over kEvalSums.
 StepGraph evaluation_graph(const NetworkSettings&);

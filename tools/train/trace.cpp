@@ -72,7 +72,7 @@ class Trace {
       add_states(out, graph(), states_, "init.", "init.");
     write_batch(*train_executor_, train_);
     write_batch(*eval_executor_, eval_);
-    if (train_.step) train_executor_->write(train_.step, std::vector<int32_t>(4, 0));
+    if (train_.step) train_executor_->write(train_.step, std::vector<int32_t>(5, 0));
   }
 
   std::vector<float> evaluation_logits() {

@@ -7,10 +7,10 @@
 #include "models/init.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
+#include "tools/train/memory_budget.h"
 #include "tools/train/precision.h"
 #include "tools/train/resize.h"
 #include "tools/train/saved_network.h"
-#include "tools/train/training_step.h"
 #include "tools/tune/tuning_file.h"
 
 namespace vkfer {
@@ -45,6 +45,7 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.dropout = s.dropout;
   n.label_smoothing = s.label_smoothing;
   n.storage = storage_of(s.precision);
+  n.recompute = s.recompute;
   n.head = s.head;
   n.freeze = s.freeze;
   return n;
@@ -73,10 +74,10 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
   settings_.precision = resolve_precision(settings_.precision, device.info(), target);
   network_ = network_of(settings_, dataset);
-  build(target);
-  Target used = executor_->plan().target;
+  build(target, from.has_value());
+  Target used = stepper_->plan().target();
   used.tuning.insert(evaluator_->plan().target.tuning.begin(), evaluator_->plan().target.tuning.end());
-  const Arithmetic now{used, executor_->plan().signature(), evaluator_->plan().signature(),
+  const Arithmetic now{used, stepper_->plan().signature(), evaluator_->plan().signature(),
                        device.info().name, driver};
   decode();
   if (from) {
@@ -113,16 +114,23 @@ void Training::decode() {
   steps_per_epoch_ = int64_t(sampler_->batches());
 }
 
-void Training::build(const Target& target) {
-  step_ = training_graph(network_, optimizer_, settings_.optimizer_settings());
-  Plan plan = make_plan(step_.graph, target);
-  executor_ = std::make_unique<Executor>(device_, std::move(step_.graph), std::move(plan), states_);
-  executor_->write(step_.class_weights, std::vector<float>(size_t(network_.classes), 1.0f));
-  evaluator_ = std::make_unique<Evaluator>(device_, states_, network_, target);
+// A run that goes on computes as it did: its settings say how.
+void Training::build(const Target& target, bool goes_on) {
+  const OptimizerSettings optimizer = settings_.optimizer_settings();
+  const int pieces = settings_.micro_batch ? settings_.batch / settings_.micro_batch : goes_on ? 1 : 0;
+  StepPlan plan = settings_.memory_budget.empty() || goes_on
+                      ? plan_step(network_, std::max(pieces, 1), optimizer_, optimizer, target)
+                      : plan_step_within(parse_bytes(settings_.memory_budget), network_, pieces, optimizer_, optimizer, target);
+  settings_.recompute = network_.recompute = plan.network.recompute;
+  settings_.micro_batch = plan.pieces > 1 ? plan.network.batch : 0;
+  NetworkSettings evaluated = network_;
+  evaluated.batch = plan.network.batch;
+  stepper_ = std::make_unique<Stepper>(device_, states_, std::move(plan));
+  evaluator_ = std::make_unique<Evaluator>(device_, states_, evaluated, target);
 }
 
 void Training::start() {
-  initialise(executor_->graph(), states_, settings_.seed);
+  initialise(stepper_->graph(), states_, settings_.seed);
   if (settings_.weights.empty()) return;
   const SavedNetwork saved = read_network(settings_.weights, settings_.model, 0, settings_.channels);
   LoadOptions options{.classifier = network_.classifier()};
@@ -136,24 +144,30 @@ void Training::start() {
   load_weights(saved.weights, evaluator_->graph(), states_, options);
 }
 
-void Training::restore() {
+// What a checkpoint holds: all but sums that begin anew.
+std::vector<std::string> Training::kept_states() const {
   std::vector<std::string> names = states_.names();
-  std::erase(names, kEvalSums);
+  std::erase_if(names, [](const std::string& name) { return name == kEvalSums || name.starts_with(kGradientSum); });
+  return names;
+}
+
+void Training::restore() {
+  const std::vector<std::string> names = kept_states();
   const bool same_names = std::ranges::equal(names, at_.states, {}, {}, [](const auto& entry) { return entry.first; });
   if (!same_names) fail("checkpoint", "its tensors are not those of this network. Fix: resume with the version that wrote it");
   for (const auto& [name, bytes] : at_.states) states_.write_bytes(name, bytes);
   at_.states.clear();
-  if (step_.loss_scale) skipped_steps_ = int64_t(states_.read(kLossScaleCounts)[1]);
+  if (stepper_->scales_loss()) skipped_steps_ = int64_t(states_.read(kLossScaleCounts)[1]);
 }
 
 Json Training::config() const {
   const DeviceInfo& info = device_.info();
-  const Plan& plan = executor_->plan();
+  const StepPlan& plan = stepper_->plan();
   Json counts = Json::object();
   for (const char* split : {"train", "val", "test"}) counts[split] = labelled(dataset_, split).size();
   int64_t parameters = 0;
-  for (const Value v : executor_->graph().states())
-    if (executor_->graph().info(v).state.trainable) parameters += executor_->graph().desc(v).elements();
+  for (const Value v : stepper_->graph().states())
+    if (stepper_->graph().info(v).state.trainable) parameters += stepper_->graph().desc(v).elements();
   return {{"settings", settings_json(settings_)},
           {"network", {{"trainable_parameters", parameters}, {"classes", dataset_.classes()},
                        {"preprocessing", {{"name", network_.preprocessing.name}, {"scale", network_.preprocessing.scale},
@@ -164,8 +178,8 @@ Json Training::config() const {
                       {"api", info.api_version}, {"uuid", info.uuid}}},
           {"plan", {{"target", target_json(at_.arithmetic.target)}, {"training", plan.signature()},
                     {"evaluation", evaluator_->plan().signature()}, {"steps_per_epoch", steps_per_epoch_},
-                    {"activation_bytes", plan.arena_bytes()}, {"state_bytes", plan.state_bytes},
-                    {"flops_per_step", plan.cost.flops}}}};
+                    {"activation_bytes", plan.activation_bytes()}, {"state_bytes", plan.state_bytes()},
+                    {"mixes_images", plan.mixes_images}, {"flops_per_step", plan.step_plan.cost.flops * plan.pieces + plan.optimizer_plan.cost.flops}}}};
 }
 
 // ---- the loop -----------------------------------------------------------------------------------------------------
@@ -181,7 +195,7 @@ TrainResult Training::run(RunFolder& folder) {
   folder.derive(at_, dataset_.classes());
   TrainResult result{at_.finished, at_.history, at_.best_epoch, skipped_steps_, steps_done_};
   if (steps_done_) {
-    const double milliseconds = 1e3 * loop_seconds_, waited = executor_->host_time().wait_milliseconds;
+    const double milliseconds = 1e3 * loop_seconds_, waited = stepper_->host_time().wait_milliseconds;
     result.milliseconds_per_step = milliseconds / double(steps_done_);
     result.host_milliseconds_per_step = (milliseconds - waited) / double(steps_done_);
   }
@@ -227,18 +241,17 @@ void Training::start_step(std::vector<int64_t> positions, const std::vector<uint
     augment.insert(augment.end(), {a.flip, a.dy, a.dx, 0});
   }
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
-  if (step_.loss_scale) finish_steps();
+  if (stepper_->scales_loss()) finish_steps();
   const Hyper hyper = optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1 - skipped_steps_);
-  submit_training_step(*executor_, step_, {pixels, augment, labels, hyper, settings_.seed, index});
+  stepper_->submit({pixels, augment, labels, hyper, settings_.seed, index});
   steps_.push_back({lr, std::move(positions)});
 }
 
 void Training::finish_step() {
-  executor_->wait();
+  const double loss = stepper_->finish();
   const Step step = std::move(steps_.front());
   steps_.pop_front();
-  const double loss = executor_->read_scalar(step_.loss);
-  const bool skipped = step_.loss_scale && follow_loss_scale(loss, step);
+  const bool skipped = stepper_->scales_loss() && follow_loss_scale(loss, step);
   if (!skipped && !std::isfinite(loss)) fail_not_finite(loss, step);
   ++at_.step;
   ++steps_done_;
@@ -316,8 +329,8 @@ std::vector<std::byte> Training::export_model() {
 // The loss of a step says nothing of the weights that it leaves: gradients may overflow where the loss did not. Running
 // statistics follow the activations: the loss tells of those, and the loss scale of what a skipped step did to them.
 void Training::check_finite(const std::string& name, std::span<const std::byte> bytes) const {
-  const Value state = executor_->graph().find(name);
-  const bool trained = state && executor_->graph().info(state).state.trainable;
+  const Value state = stepper_->graph().find(name);
+  const bool trained = state && stepper_->graph().info(state).state.trainable;
   if (!trained && !name.starts_with("optimizer.")) return;
   for (size_t at = 0; at < bytes.size(); at += sizeof(float)) {
     float value = 0;
@@ -331,8 +344,7 @@ void Training::check_finite(const std::string& name, std::span<const std::byte> 
 void Training::save(RunFolder& folder) {
   const Clock::time_point start = Clock::now();
   Checkpoint saved = at_;
-  for (const std::string& name : states_.names())
-    if (name != kEvalSums) check_finite(name, saved.states[name] = states_.read_bytes(name));
+  for (const std::string& name : kept_states()) check_finite(name, saved.states[name] = states_.read_bytes(name));
   if (saved.step > 0) saved.epoch_seconds += seconds_since(epoch_start_);
   folder.save(saved, at_.order(steps_per_epoch_), dataset_.classes());
   last_save_ = Clock::now();

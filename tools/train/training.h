@@ -14,6 +14,7 @@
 #include "tools/train/evaluator.h"
 #include "tools/train/run_folder.h"
 #include "tools/train/settings.h"
+#include "tools/train/stepper.h"
 
 namespace vkfer {
 
@@ -61,8 +62,9 @@ class Training {
  private:
   using Clock = std::chrono::steady_clock;
   void decode();
-  void build(const Target&);
+  void build(const Target&, bool goes_on);
   void start();
+  std::vector<std::string> kept_states() const;
   void restore();
   bool stop_requested() const { return hooks_.stop && hooks_.stop(); }
   bool train_epoch(RunFolder&);
@@ -96,8 +98,7 @@ class Training {
   std::unique_ptr<Sampler> sampler_;
   int64_t steps_per_epoch_ = 0;
   States states_;
-  StepGraph step_;  // its graph has moved into executor_
-  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Stepper> stepper_;
   std::unique_ptr<Evaluator> evaluator_;
   Checkpoint at_;   // where the run is, steps on their way not counted; the states are read when it is saved
   std::deque<Step> steps_;

@@ -1,0 +1,90 @@
+#include "tools/train/stepper.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "runtime/error.h"
+
+namespace vkfer {
+namespace {
+
+template <class T>
+std::span<const T> part(std::span<const T> all, int piece, int pieces) {
+  const size_t each = all.size() / size_t(pieces);
+  return all.subspan(size_t(piece) * each, each);
+}
+
+// Of the class weights in the batch, those of the piece; every class weighs 1.
+double share(std::span<const int32_t> piece, std::span<const int32_t> all) {
+  const auto labelled = [](std::span<const int32_t> labels) { return std::ranges::count_if(labels, [](int32_t l) { return l >= 0; }); };
+  const auto count = labelled(all);
+  return count ? double(labelled(piece)) / double(count) : 0;
+}
+
+}  // namespace
+
+Stepper::Stepper(Device& device, States& states, StepPlan plan) : plan_(std::move(plan)) {
+  executor_ = std::make_unique<Executor>(device, std::move(plan_.step.graph), plan_.step_plan, states);
+  executor_->write(plan_.step.class_weights, std::vector<float>(size_t(plan_.network.classes), 1.0f));
+  if (plan_.pieces > 1) optimizer_ = std::make_unique<Executor>(device, std::move(plan_.optimizer.graph), plan_.optimizer_plan, states);
+}
+
+void Stepper::submit_piece(const StepInputs& in, int piece) {
+  Executor& e = *executor_;
+  const StepGraph& s = plan_.step;
+  const int pieces = plan_.pieces;
+  if (e.in_flight() >= Executor::kMostInFlight) finish_piece();
+  e.write(s.pixels, part(in.pixels, piece, pieces));
+  e.write(s.augment, part(in.augment, piece, pieces));
+  e.write(s.labels, part(in.labels, piece, pieces));
+  if (s.hyper) e.write(s.hyper, std::span<const float>(in.hyper));
+  if (s.step) {
+    const auto low = [](uint64_t v) { return int32_t(uint32_t(v)); };
+    const auto index = uint64_t(in.index);
+    const std::array<int32_t, 5> words{low(in.seed), low(in.seed >> 32), low(index), low(index >> 32), piece * plan_.network.batch};
+    e.write(s.step, std::span<const int32_t>(words));
+  }
+  const double weight = pieces == 1 ? 1 : share(part(in.labels, piece, pieces), in.labels);
+  if (s.class_share) e.write(s.class_share, std::vector<float>{float(weight)});
+  if (s.first) e.write(s.first, std::vector<float>{piece == 0 ? 1.0f : 0.0f});
+  e.submit();
+}
+
+void Stepper::submit(const StepInputs& in) {
+  if (steps_ >= Executor::kMostInFlight) fail("train", "{} steps are on their way. Fix: finish() first", steps_);
+  for (int piece = 0; piece < plan_.pieces; ++piece) submit_piece(in, piece);
+  if (optimizer_) {
+    optimizer_->write(plan_.optimizer.hyper, std::span<const float>(in.hyper));
+    optimizer_->submit();
+  }
+  ++steps_;
+}
+
+void Stepper::finish_piece() {
+  executor_->wait();
+  losses_.push_back(executor_->read_scalar(plan_.step.loss));
+}
+
+double Stepper::finish() {
+  if (!steps_) fail("train", "no step is on its way. Fix: submit() first");
+  const auto pieces = size_t(plan_.pieces);
+  while (losses_.size() < pieces) finish_piece();
+  if (optimizer_) optimizer_->wait();
+  const auto end = losses_.begin() + ptrdiff_t(pieces);
+  const double loss = std::accumulate(losses_.begin(), end, 0.0);
+  losses_.erase(losses_.begin(), end);
+  --steps_;
+  return loss;
+}
+
+HostTime Stepper::host_time() const {
+  HostTime sum = executor_->host_time();
+  if (!optimizer_) return sum;
+  const HostTime more = optimizer_->host_time();
+  sum.busy_milliseconds += more.busy_milliseconds;
+  sum.wait_milliseconds += more.wait_milliseconds;
+  return sum;
+}
+
+}  // namespace vkfer

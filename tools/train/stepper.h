@@ -1,0 +1,51 @@
+#pragma once
+// Runs training steps: what goes to the device for one, and what comes back. Two may be on their way, so that the host prepares
+// the next while the device computes.
+#include <deque>
+#include <memory>
+#include <span>
+
+#include "graph/executor.h"
+#include "tools/train/step_plan.h"
+
+namespace vkfer {
+
+struct StepInputs {
+  std::span<const uint8_t> pixels;   // [n,s,s,c0]
+  std::span<const int32_t> augment;  // [n,4]
+  std::span<const int32_t> labels;   // [n]
+  Hyper hyper{};
+  uint64_t seed = 0;                 // with the index: what dropout draws from
+  int64_t index = 0;                 // of the step, from 0
+};
+
+class Stepper {
+ public:
+  Stepper(Device&, States&, StepPlan);
+
+  // Starts forward, backward and optimizer on a batch, behind the step on its way; fails when two are.
+  void submit(const StepInputs&);
+  double finish();                    // waits for the oldest; the loss of its batch
+  double run(const StepInputs& in) {  // both
+    submit(in);
+    return finish();
+  }
+  size_t on_the_way() const { return steps_; }
+
+  const StepPlan& plan() const { return plan_; }           // its graphs have moved away
+  const Graph& graph() const { return executor_->graph(); }  // of a piece
+  Executor& executor() { return *executor_; }              // of a piece: for profiles
+  HostTime host_time() const;
+  bool scales_loss() const { return bool(plan_.step.loss_scale); }
+
+ private:
+  void submit_piece(const StepInputs&, int piece);
+  void finish_piece();
+
+  StepPlan plan_;
+  std::unique_ptr<Executor> executor_, optimizer_;  // optimizer_: with several pieces
+  size_t steps_ = 0;
+  std::deque<double> losses_;          // of pieces that are done, weighted
+};
+
+}  // namespace vkfer
