@@ -63,11 +63,12 @@ void run_tune(Arguments& a, Console& console) {
     all.push_back(problem_json(t));
     if (!t.skipped.empty()) continue;
     entries.push_back(t.entry());
+    check_validation(device, console);
+    write_tuning(path, device.info(), profile, {entries.back()});  // at once: what is found survives an interruption
     before += t.what.count * entries.back().default_milliseconds;
     after += t.what.count * entries.back().milliseconds;
   }
   check_validation(device, console);
-  write_tuning(path, device.info(), profile, entries);
   const auto changed = std::count_if(entries.begin(), entries.end(), [](const TunedEntry& e) { return !e.choice.entries().empty(); });
   console.print("\n{} problems, {} of them changed: {:.1f} ms instead of {:.1f} for all of them once", problems.size(), changed, after, before);
   console.print("kept in {}; plans take it from there. VKFER_TUNING=0 leaves it out", path.string());
