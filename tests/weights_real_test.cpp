@@ -59,7 +59,7 @@ TEST_CASE("ImageNet's MobileNetV2 with TensorFlow's padding names every photogra
   Ready ready(saved, network);
   std::vector<Image> images;
   for (const auto& [file, answers] : expected.items()) images.push_back(convert_channels(read_image(fs::path(photos) / file), 3));
-  const auto p = ready.evaluator.probabilities(DeviceResize(test_device())(images, network.size));
+  const auto p = ready.evaluator.answers(DeviceResize(test_device())(images, network.size)).probabilities;
   size_t at = 0;
   for (const auto& [file, answers] : expected.items()) {
     INFO(file);

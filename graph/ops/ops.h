@@ -76,6 +76,10 @@ extern const OpDef mse, mse_grad;
 //   attr finite = 0|1 (0): rows whose row_loss is infinite or no number are left out, as those of steps that mixed precision skips
 extern const OpDef classification_sums;
 
+// squared_error_sums(prediction [n,k], target, mask, old [2]) -> new [2]: += sum(mask), sum(mask*(p-t)^2). Written in place over a state.
+//   attr finite as above
+extern const OpDef squared_error_sums;
+
 // ---- optimizer.cpp ------------------------------------------------------------------------------------------------
 // hyper f32 [8] = {learning rate, momentum | beta1, beta2, eps, weight decay, 1/(1-beta1^t), 1/(1-beta2^t), 1-beta2 formed in double}, written each step
 //   (a last entry of 0 lets the shader form 1-beta2 from the rounded beta2: off by 5e-5 at 0.999)

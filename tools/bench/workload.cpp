@@ -54,7 +54,7 @@ class InferenceWorkload : public Workload {
       : states_(device), evaluator_(device, states_, n, target), pixels_(noise_pixels(n)) {
     initialise(evaluator_.graph(), states_, kSeed);
   }
-  void step() override { evaluator_.probabilities(pixels_); }
+  void step() override { evaluator_.answers(pixels_); }
   Executor& executor() override { return evaluator_.executor(); }
 
  private:

@@ -25,7 +25,6 @@ struct Arguments : TrainSettings {
   int warmup = 3, repeats = 10;                 // profile, bench, tune
   std::vector<std::string> gemm, conv;          // bench ops
   std::string op;                               // bench ops, tune
-  bool valence_arousal = false;                 // dump, models
   bool frozen_batch_norm = false;               // trace
   int top = 3;                                  // infer
   bool partial = false;                         // import

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "runtime/error.h"
 #include "tools/cli/trained.h"
@@ -30,10 +31,20 @@ std::vector<std::string> class_names(const Trained& trained, const Dataset& data
        trained.saved.network.classes, dataset.source(), dataset.classes().size());
 }
 
+void print_affect(Console& console, const char* name, const std::optional<Affect>& affect) {
+  if (!affect) return;
+  const ContinuousMetrics& m = affect->metrics;
+  const auto text = [](double x) { return std::isnan(x) ? std::string("undefined") : fmt::format("{:.4f}", x); };
+  console.print("{:<8} {} images: RMSE {}, MAE {}, Pearson {}, CCC {}, SAGR {}, R2 {}", name, m.count, text(m.rmse), text(m.mae), text(m.pearson), text(m.ccc),
+                text(m.sagr), text(m.r2));
+}
+
 void print_report(Console& console, const Evaluation& e, const std::vector<std::string>& classes) {
   const ClassificationMetrics m = classification_metrics(e.confusion);
   console.print("{} images: accuracy {:.4f}, macro F1 {:.4f}, weighted F1 {:.4f}, kappa {:.4f}, loss {:.4f}\n", e.count,
                 m.accuracy, m.macro_f1, m.weighted_f1, m.kappa, e.loss());
+  print_affect(console, "valence", e.valence);
+  print_affect(console, "arousal", e.arousal);
   console.print("  {:<14.14} precision  recall      F1   images", "class");
   for (size_t c = 0; c < classes.size(); ++c) {
     const ClassMetrics& k = m.per_class[c];
@@ -63,7 +74,7 @@ void run_eval(Arguments& a, Console& console) {
   const Dataset dataset = open_data(settings, console);
   const std::vector<std::string> classes = class_names(trained, dataset);
   const std::vector<int> map = label_map(dataset, classes);
-  const std::vector<size_t> indices = labelled(dataset, a.split);
+  const std::vector<size_t> indices = labelled(dataset, a.split, trained.saved.network.valence_arousal);
   if (indices.empty()) fail("--split", "{} has no labelled image in '{}'. Fix: another split", dataset.source(), a.split);
 
   Device device = open_device(a, console);

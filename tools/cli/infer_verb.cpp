@@ -64,15 +64,19 @@ void run_infer(Arguments& a, Console& console) {
   States states(device);
   Evaluator evaluator(device, states, network, trained.target_on(device));
   load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.classifier()});
-  const std::vector<float> p = evaluator.probabilities(DeviceResize(device)(images, network.size));
+  const Answers p = evaluator.answers(DeviceResize(device)(images, network.size));
 
   check_validation(device, console);
   if (!trained.run.empty()) console.print("{} of {}", network.model->name, trained.run.string());
   Json answers = Json::array();
   for (size_t i = 0; i < paths.size(); ++i) {
-    const std::span<const float> row = std::span(p).subspan(i * classes.size(), classes.size());
+    const std::span<const float> row = std::span(p.probabilities).subspan(i * classes.size(), classes.size());
     print_answer(console, paths[i], row, classes, a.top);
     answers.push_back(answer_json(paths[i], row, classes));
+    if (p.valence.empty()) continue;
+    console.print("  valence {:+.2f}, arousal {:+.2f}", p.valence[i], p.arousal[i]);
+    answers.back()["valence"] = p.valence[i];
+    answers.back()["arousal"] = p.arousal[i];
   }
   console.answer({{"model", network.model->name}, {"weights", trained.saved.weights.source}, {"images", answers}});
 }

@@ -2,6 +2,8 @@
 
 #include <build_info.h>
 
+#include <cmath>
+
 #include "tools/train/interrupt.h"
 
 namespace vkfer {
@@ -9,7 +11,14 @@ namespace {
 
 Json figures(const EpochRecord& r) {
   const ClassificationMetrics m = classification_metrics(r.val.confusion);
-  return {{"epoch", r.epoch}, {"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}, {"loss", r.val.loss()}};
+  Json j = {{"epoch", r.epoch}, {"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}, {"loss", r.val.loss()}};
+  const auto add = [&](const char* name, const std::optional<Affect>& a) {
+    const auto number = [](double x) { return std::isnan(x) ? Json() : Json(x); };
+    if (a) j[name] = {{"rmse", number(a->metrics.rmse)}, {"ccc", number(a->metrics.ccc)}};
+  };
+  add("valence", r.val.valence);
+  add("arousal", r.val.arousal);
+  return j;
 }
 
 }  // namespace
@@ -79,6 +88,9 @@ void TrainReport::epoch(const EpochRecord& r, bool best) {
   console_.print("{:>4}/{:<4} {:>9.4f}  {:.4f} {:>10.4f}  {:.4f}  {:.4f} {:>8.0f} {:>9}{}", r.epoch, epochs_, r.train.loss(),
                  train.accuracy, r.val.loss(), val.accuracy, val.macro_f1, images_per_second(), duration_text(r.seconds),
                  best ? "  best" : "");
+  if (r.val.valence)
+    console_.print("          valence RMSE {:.4f}, CCC {:.4f}; arousal RMSE {:.4f}, CCC {:.4f}", r.val.valence->metrics.rmse, r.val.valence->metrics.ccc,
+                   r.val.arousal->metrics.rmse, r.val.arousal->metrics.ccc);
 }
 
 void TrainReport::conclude(const TrainResult& result, const std::filesystem::path& run) {

@@ -21,6 +21,7 @@ void make_paths_absolute(TrainSettings& s) {
 
 std::string option_name(std::string setting) {
   std::replace(setting.begin(), setting.end(), '_', '-');
+  if (setting == "valence-arousal") return "--va";
   return setting == "flip" ? "--no-flip" : "--" + setting;
 }
 
@@ -93,7 +94,7 @@ bool already_finished(const Job& job, Console& console) {
 
 void check_same_data(const Job& job, const Dataset& dataset) {
   if (!job.folder) return;
-  const std::string saved = job.config.at("data").at("fingerprint"), now = fingerprint(dataset);
+  const std::string saved = job.config.at("data").at("fingerprint"), now = fingerprint(dataset, job.settings.valence_arousal);
   if (saved != now)
     fail("data", "{} is not what the run was trained on (fingerprint {}, expected {}). Fix: --data where it is now",
          dataset.source(), now, saved);
@@ -139,7 +140,7 @@ const Verb train_verb{
     .arguments = {"--model", "--data", "--size", "--channels", "--batch", "--epochs", "--optimizer", "--lr", "--momentum",
                   "--nesterov", "--weight-decay", "--schedule", "--warmup-epochs", "--drop-epochs", "--drop-factor",
                   "--label-smoothing", "--dropout", "--no-flip", "--crop", "--seed", "--val-fraction", "--test-fraction",
-                  "--skip-bad", "--weights", "--preprocessing", "--padding", "--head", "--freeze", "--freeze-backbone", "--precision",
+                  "--skip-bad", "--weights", "--preprocessing", "--padding", "--head", "--va", "--freeze", "--freeze-backbone", "--precision",
                   "--memory-budget", "--micro-batch", "--recompute",
                   "--run", "--resume", "--device", "--json"},
     .examples = "  vkfer train --model mobilenetv2\n"

@@ -1,10 +1,12 @@
 #include <zlib.h>
 
+#include <cmath>
+
 #include "tools/train/training.h"
 
 namespace vkfer {
 
-std::string fingerprint(const Dataset& dataset) {
+std::string fingerprint(const Dataset& dataset, bool valence_arousal) {
   uLong crc = 0;
   const auto add = [&](const std::string& text) {
     crc = crc32_z(crc, reinterpret_cast<const Bytef*>(text.data()), text.size());
@@ -13,13 +15,17 @@ std::string fingerprint(const Dataset& dataset) {
   for (size_t i = 0; i < dataset.size(); ++i) {
     const Sample& s = dataset.sample(i);
     add(fmt::format("{}\t{}\t{}\n", s.id, s.label, int(s.split)));
+    if (valence_arousal) add(fmt::format("{}\t{}\n", s.valence, s.arousal));
   }
   return fmt::format("{:08x}-{}", uint32_t(crc), dataset.size());
 }
 
-std::vector<size_t> labelled(const Dataset& dataset, std::string_view split) {
+std::vector<size_t> labelled(const Dataset& dataset, std::string_view split, bool valence_arousal) {
   std::vector<size_t> indices = dataset.split(split);
-  std::erase_if(indices, [&](size_t i) { return dataset.sample(i).label < 0; });
+  std::erase_if(indices, [&](size_t i) {
+    const Sample& s = dataset.sample(i);
+    return s.label < 0 && !(valence_arousal && !std::isnan(s.valence) && !std::isnan(s.arousal));
+  });
   return indices;
 }
 

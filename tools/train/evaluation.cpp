@@ -4,6 +4,41 @@
 #include <limits>
 
 namespace vkfer {
+namespace {
+
+// f(name, member) for each figure.
+template <class Metrics, class F>
+void for_each_figure(Metrics& m, F&& f) {
+  f("rmse", m.rmse), f("mae", m.mae), f("r2", m.r2), f("pearson", m.pearson), f("sagr", m.sagr), f("ccc", m.ccc);
+}
+
+Json metrics_json(const ContinuousMetrics& m) {
+  Json j = {{"count", m.count}};
+  for_each_figure(m, [&](const char* name, double value) { j[name] = std::isnan(value) ? Json() : Json(value); });  // null: undefined
+  return j;
+}
+
+Json affect_json(const Affect& a) {
+  return {{"count", a.count}, {"squared_error", a.squared_error}, {"metrics", metrics_json(a.metrics)}};
+}
+
+Affect affect_from_json(const Json& j) {
+  Affect a;
+  j.at("count").get_to(a.count);
+  if (!j.at("squared_error").is_null()) j.at("squared_error").get_to(a.squared_error);
+  const Json& m = j.at("metrics");
+  m.at("count").get_to(a.metrics.count);
+  for_each_figure(a.metrics, [&](const char* name, double& value) {
+    if (!m.at(name).is_null()) m.at(name).get_to(value);
+  });
+  return a;
+}
+
+}  // namespace
+
+double Evaluation::loss() const {
+  return (count ? loss_sum / double(count) : 0) + (valence ? valence->mse() : 0) + (arousal ? arousal->mse() : 0);
+}
 
 Evaluation Evaluation::of_sums(int classes, std::span<const float> sums) {
   Evaluation e;
@@ -15,7 +50,10 @@ Evaluation Evaluation::of_sums(int classes, std::span<const float> sums) {
 }
 
 Json Evaluation::to_json() const {
-  return {{"classes", confusion.classes}, {"confusion", confusion.counts}, {"loss_sum", loss_sum}, {"count", count}};
+  Json j = {{"classes", confusion.classes}, {"confusion", confusion.counts}, {"loss_sum", loss_sum}, {"count", count}};
+  if (valence) j["valence"] = affect_json(*valence);
+  if (arousal) j["arousal"] = affect_json(*arousal);
+  return j;
 }
 
 Evaluation Evaluation::from_json(const Json& j) {
@@ -25,6 +63,8 @@ Evaluation Evaluation::from_json(const Json& j) {
   e.confusion.counts.resize(size_t(e.confusion.classes) * size_t(e.confusion.classes));
   e.loss_sum = j.at("loss_sum").is_null() ? std::numeric_limits<double>::quiet_NaN() : j.at("loss_sum").get<double>();
   e.count = j.at("count");
+  if (j.contains("valence")) e.valence = affect_from_json(j.at("valence"));
+  if (j.contains("arousal")) e.arousal = affect_from_json(j.at("arousal"));
   return e;
 }
 
@@ -37,10 +77,13 @@ Json report_json(const Evaluation& e, const std::vector<std::string>& classes) {
     const auto row = e.confusion.counts.begin() + ptrdiff_t(c * classes.size());
     rows.push_back(std::vector<int64_t>(row, row + ptrdiff_t(classes.size())));
   }
-  return {{"count", e.count},           {"accuracy", m.accuracy},       {"macro_f1", m.macro_f1},
+  Json report = {{"count", e.count},           {"accuracy", m.accuracy},       {"macro_f1", m.macro_f1},
           {"weighted_f1", m.weighted_f1}, {"macro_precision", m.macro_precision}, {"macro_recall", m.macro_recall},
           {"kappa", m.kappa},           {"loss", e.loss()},             {"classes", classes},
           {"per_class", per_class},     {"confusion", rows}};
+  if (e.valence) report["valence"] = metrics_json(e.valence->metrics);
+  if (e.arousal) report["arousal"] = metrics_json(e.arousal->metrics);
+  return report;
 }
 
 }  // namespace vkfer

@@ -1,11 +1,21 @@
 #include "tools/train/evaluator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <deque>
 
 #include "tools/data/sampler.h"
+#include "tools/train/stepper.h"
 
 namespace vkfer {
+
+struct EvaluatedBatch {
+  std::vector<uint8_t> pixels;
+  std::vector<int32_t> labels;
+  std::vector<float> valence, arousal;  // NaN: unknown
+  size_t images = 0;                    // the rest is padding
+};
 
 Evaluator::Evaluator(Device& device, States& states, const NetworkSettings& settings, const Target& target)
     : states_(states), settings_(settings), step_(evaluation_graph(settings)) {
@@ -15,11 +25,33 @@ Evaluator::Evaluator(Device& device, States& states, const NetworkSettings& sett
   executor_->write(step_.augment, std::vector<int32_t>(size_t(settings.batch) * 4, 0));
 }
 
-void Evaluator::start_batch(std::span<const uint8_t> pixels, std::span<const int32_t> labels) {
-  executor_->write(step_.pixels, pixels);
-  executor_->write(step_.labels, labels);
+void Evaluator::start_batch(const EvaluatedBatch& batch) {
+  executor_->write(step_.pixels, batch.pixels);
+  executor_->write(step_.labels, batch.labels);
+  if (has_affect()) {
+    write_targets(*executor_, step_.valence, batch.valence);
+    write_targets(*executor_, step_.arousal, batch.arousal);
+  }
   executor_->submit();
 }
+
+namespace {
+
+// Predictions beside what is known of the truth.
+struct Compared {
+  std::vector<double> predictions, truths;
+  void append(std::span<const float> predicted, std::span<const float> known) {
+    for (size_t i = 0; i < known.size(); ++i)
+      if (!std::isnan(known[i])) predictions.push_back(predicted[i]), truths.push_back(known[i]);
+  }
+  Affect affect() const {
+    Affect a{double(truths.size()), 0, continuous_metrics(predictions, truths)};
+    for (size_t i = 0; i < truths.size(); ++i) a.squared_error += std::pow(predictions[i] - truths[i], 2);
+    return a;
+  }
+};
+
+}  // namespace
 
 std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::span<const int> label_map,
                                               const std::function<bool(size_t)>& progress) {
@@ -29,47 +61,65 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
   const Sampler sampler(cache.size(), {.batch = size_t(settings_.batch), .shuffle = false, .drop_last = false});
   BatchLoader loader(cache, sampler.epoch(0));
   std::vector<int64_t> positions;
-  std::vector<uint8_t> pixels;
-  std::vector<int32_t> labels;
-  size_t started = 0;  // images; a batch is in flight while the next is prepared
-  bool go_on = true;
-  const auto finish = [&](size_t done) {
+  std::deque<EvaluatedBatch> batches;  // in flight; the next is prepared meanwhile
+  Compared valence, arousal;
+  size_t finished = 0;  // images
+  const auto finish = [&] {
     executor_->wait();
-    go_on = go_on && (!progress || progress(done));
+    const EvaluatedBatch& done = batches.front();
+    if (has_affect()) {
+      valence.append(executor_->read(step_.valence.prediction), done.valence);
+      arousal.append(executor_->read(step_.arousal.prediction), done.arousal);
+    }
+    finished += done.images;
+    batches.pop_front();
+    return !progress || progress(finished);
   };
-  while (go_on && loader.next(positions, pixels)) {
-    labels.assign(positions.size(), -1);
-    const size_t before = started;
+  bool go_on = true;
+  for (EvaluatedBatch batch; go_on && loader.next(positions, batch.pixels);) {
+    batch.labels.assign(positions.size(), -1);
+    batch.valence.assign(positions.size(), NAN), batch.arousal = batch.valence;
+    batch.images = 0;
     for (size_t i = 0; i < positions.size(); ++i) {
       if (positions[i] == kPadding) continue;
-      const int label = cache.sample(size_t(positions[i])).label;
-      labels[i] = label < 0 || label_map.empty() ? label : label_map[size_t(label)];
-      ++started;
+      const Sample& sample = cache.sample(size_t(positions[i]));
+      batch.labels[i] = sample.label < 0 || label_map.empty() ? sample.label : label_map[size_t(sample.label)];
+      batch.valence[i] = sample.valence, batch.arousal[i] = sample.arousal;
+      ++batch.images;
     }
-    start_batch(pixels, labels);
-    if (executor_->in_flight() >= Executor::kMostInFlight) finish(before);
+    start_batch(batch);
+    batches.push_back(batch);
+    if (executor_->in_flight() >= Executor::kMostInFlight) go_on = finish();
   }
-  if (executor_->in_flight()) finish(started);
+  while (executor_->in_flight()) go_on = finish() && go_on;
   if (!go_on) return std::nullopt;
-  return Evaluation::of_sums(k, states_.read(kEvalSums));
+  Evaluation e = Evaluation::of_sums(k, states_.read(kEvalSums));
+  if (has_affect()) e.valence = valence.affect(), e.arousal = arousal.affect();
+  return e;
 }
 
-std::vector<float> Evaluator::probabilities(std::span<const uint8_t> pixels) {
+Answers Evaluator::answers(std::span<const uint8_t> pixels) {
   const size_t each = size_t(settings_.size) * size_t(settings_.size) * size_t(settings_.pixel_channels);
-  const size_t count = pixels.size() / each, batch = size_t(settings_.batch), k = size_t(settings_.classes);
-  const std::vector<int32_t> no_labels(batch, -1);
-  std::vector<float> result(count * k);
-  std::vector<uint8_t> padded(batch * each);
+  const size_t count = pixels.size() / each, most = size_t(settings_.batch), k = size_t(settings_.classes);
+  EvaluatedBatch batch{std::vector<uint8_t>(most * each), std::vector<int32_t>(most, -1), std::vector<float>(most, NAN),
+                       std::vector<float>(most, NAN), 0};
+  Answers a;
+  const auto append = [&](std::vector<float>& to, Value v, size_t values) {
+    if (!v) return;
+    const std::vector<float> rows = executor_->read(v);
+    to.insert(to.end(), rows.begin(), rows.begin() + ptrdiff_t(values));
+  };
   executor_->drain();
-  for (size_t first = 0; first < count; first += batch) {
-    const size_t n = std::min(batch, count - first);
-    std::memcpy(padded.data(), pixels.data() + first * each, n * each);
-    start_batch(padded, no_labels);
+  for (size_t first = 0; first < count; first += most) {
+    const size_t n = std::min(most, count - first);
+    std::memcpy(batch.pixels.data(), pixels.data() + first * each, n * each);
+    start_batch(batch);
     executor_->wait();
-    const std::vector<float> rows = executor_->read(step_.probabilities);
-    std::copy_n(rows.begin(), n * k, result.begin() + ptrdiff_t(first * k));
+    append(a.probabilities, step_.probabilities, n * k);
+    append(a.valence, step_.valence.prediction, n);
+    append(a.arousal, step_.arousal.prediction, n);
   }
-  return result;
+  return a;
 }
 
 }  // namespace vkfer

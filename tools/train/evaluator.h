@@ -12,6 +12,13 @@
 
 namespace vkfer {
 
+struct EvaluatedBatch;
+
+struct Answers {
+  std::vector<float> probabilities;     // [n,k]
+  std::vector<float> valence, arousal;  // [n]; empty for networks without such outputs
+};
+
 class Evaluator {
  public:
   // Uses the parameters in `states`; the same settings, target and device give the same bits.
@@ -26,12 +33,12 @@ class Evaluator {
   std::optional<Evaluation> evaluate(const DecodedCache& cache, std::span<const int> label_map = {},
                                      const std::function<bool(size_t done)>& progress = {});
 
-  // [n,k] for n pictures of [s,s,c0], any n.
-  std::vector<float> probabilities(std::span<const uint8_t> pixels);
+  // For n pictures of [s,s,c0], any n.
+  Answers answers(std::span<const uint8_t> pixels);
 
  private:
-  // Behind the batches in flight.
-  void start_batch(std::span<const uint8_t> pixels, std::span<const int32_t> labels);
+  void start_batch(const EvaluatedBatch&);  // behind the batches in flight
+  bool has_affect() const { return bool(step_.valence.prediction); }
 
   States& states_;
   NetworkSettings settings_;

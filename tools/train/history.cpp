@@ -1,5 +1,6 @@
 #include "tools/train/history.h"
 
+#include <cmath>
 #include <fmt/format.h>
 
 namespace vkfer {
@@ -20,6 +21,9 @@ std::string history_csv(const std::vector<EpochRecord>& history, const std::vect
       "epoch,learning_rate,train_loss,train_accuracy,train_macro_f1,val_loss,val_accuracy,val_macro_f1,seconds";
   for (const char* figure : {"precision", "recall", "f1"})
     for (const std::string& c : classes) csv += fmt::format(",val_{}_{}", figure, column(c));
+  const bool affect = !history.empty() && history[0].val.valence.has_value();
+  if (affect)
+    for (const char* output : {"valence", "arousal"}) csv += fmt::format(",train_{0}_rmse,val_{0}_rmse,val_{0}_pearson,val_{0}_ccc,val_{0}_sagr", output);
   csv += '\n';
   for (const EpochRecord& r : history) {
     const ClassificationMetrics train = classification_metrics(r.train.confusion);
@@ -28,6 +32,12 @@ std::string history_csv(const std::vector<EpochRecord>& history, const std::vect
                        r.train.loss(), train.accuracy, train.macro_f1, r.val.loss(), val.accuracy, val.macro_f1, r.seconds);
     for (double ClassMetrics::*figure : {&ClassMetrics::precision, &ClassMetrics::recall, &ClassMetrics::f1})
       for (const ClassMetrics& c : val.per_class) csv += fmt::format(",{:.6f}", c.*figure);
+    if (affect)
+      for (const auto output : {&Evaluation::valence, &Evaluation::arousal}) {
+        const ContinuousMetrics& m = (r.val.*output)->metrics;
+        for (const double figure : {std::sqrt((r.train.*output)->mse()), m.rmse, m.pearson, m.ccc, m.sagr})
+          csv += std::isnan(figure) ? "," : fmt::format(",{:.6f}", figure);  // empty: undefined
+      }
     csv += '\n';
   }
   return csv;

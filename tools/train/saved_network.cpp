@@ -10,6 +10,8 @@
 namespace vkfer {
 namespace {
 
+constexpr const char* kAffectOutputs = "classes,valence,arousal";
+
 Json parse(const WeightFile& file, const std::string& key) {
   const auto it = file.metadata.find(key);
   if (it == file.metadata.end()) return {};
@@ -79,6 +81,7 @@ void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<
   if (!is_default_head(n.head)) file.metadata["head"] = n.head;
   file.metadata["channels"] = std::to_string(n.channels);
   file.metadata["classes"] = Json(classes).dump();
+  if (n.valence_arousal) file.metadata["outputs"] = kAffectOutputs;
   if (n.same_padding) file.metadata["padding"] = kSamePadding;
   file.metadata["preprocessing"] = Json({{"name", p.name}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}}).dump();
 }
@@ -108,6 +111,11 @@ SavedNetwork read_network(const std::filesystem::path& path, const std::string& 
   if (n.channels == 0) n.channels = 3;
   if (const auto head = file.metadata.find("head"); head != file.metadata.end()) n.head = head->second;
   if (!is_default_head(n.head)) parse_head(n.head);
+  if (const auto outputs = file.metadata.find("outputs"); outputs != file.metadata.end()) {
+    if (outputs->second != kAffectOutputs)
+      fail("weights", "{}: metadata 'outputs': got '{}', expected '{}'", path.string(), outputs->second.substr(0, 100), kAffectOutputs);
+    n.valence_arousal = true;
+  }
   n.classes = classifier_rows(file, n.classifier());
   if (n.classes < 1) n.classes = classes;
   if (n.classes < 1) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), n.classifier());

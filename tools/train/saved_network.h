@@ -10,8 +10,8 @@
 
 namespace vkfer {
 
-// Metadata "model", "head" (unless it is the model's own), "size", "channels", "classes" (in the order of the labels), "preprocessing", and "padding" where it is
-// not torch's. Nothing that differs
+// Metadata "model", "head" (unless it is the model's own), "size", "channels", "classes" (in the order of the labels), "preprocessing", "padding" where it is
+// not torch's, and "outputs" where there are more than classes. Nothing that differs
 // between two equal runs: no time, path, device or run name.
 void set_metadata(WeightFile&, const NetworkSettings&, const std::vector<std::string>& classes);
 

@@ -22,7 +22,7 @@ void within(std::string_view option, T got, T lowest, T highest) {
 // What runs did before a setting existed: their config.json lacks it.
 const Json& before_it_existed() {
   static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"head", ""}, {"freeze", ""},
-                              {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}};
+                              {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false}};
   return values;
 }
 

@@ -42,6 +42,7 @@ struct TrainSettings {
   int micro_batch = 0;             // images whose gradients are computed at once; 0: the batch's
   bool recompute = false;          // see NetworkSettings
   std::string head;                // "": the network's own; see models/head.h
+  bool valence_arousal = false;    // outputs beside the classes, trained where the data knows them
   std::string freeze;              // "": nothing; see models/freeze.h
 
   OptimizerSettings optimizer_settings() const;
@@ -82,6 +83,7 @@ void for_each_setting(Settings& s, F&& f) {
   f("micro_batch", s.micro_batch);
   f("recompute", s.recompute);
   f("head", s.head);
+  f("valence_arousal", s.valence_arousal);
   f("freeze", s.freeze);
 }
 

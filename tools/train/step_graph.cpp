@@ -63,11 +63,15 @@ Value weighted(Graph& g, Value loss, Value& share, const std::string& name) {
   return g.add1(ops::mul, {}, {loss, share}, name + ".weighted");
 }
 
-Value add_regression_loss(Graph& g, const NetworkSettings& n, Regression& r, const std::string& name) {
+Value add_regression_loss(StepGraph& s, const NetworkSettings& n, Regression& r, const std::string& name, const std::string& sums_name) {
+  Graph& g = s.graph;
   const TensorDesc column{{n.batch, 1}, DType::f32};
   r.target = g.input(name + ".target", column);
   r.mask = g.input(name + ".mask", column);
   g.output(r.prediction, name);
+  const Value sums = g.state(sums_name + "." + name, {{2}, DType::f32});
+  const bool may_skip = bool(s.loss_scale);
+  g.update(sums, g.add1(ops::squared_error_sums, {{"finite", may_skip}}, {r.prediction, r.target, r.mask, sums}, name + ".sums"));
   return g.add1(ops::mse, {}, {r.prediction, r.target, r.mask}, name + ".loss");
 }
 
@@ -78,8 +82,8 @@ void add_loss(StepGraph& s, const NetworkSettings& n, double label_smoothing, co
     losses.push_back(n.sum_gradients ? weighted(s.graph, loss, share, name) : loss);
   };
   if (s.logits) append(add_class_loss(s, n, label_smoothing, sums_name), s.class_share, "class");
-  if (s.valence.prediction) append(add_regression_loss(s.graph, n, s.valence, "valence"), s.valence.share, "valence");
-  if (s.arousal.prediction) append(add_regression_loss(s.graph, n, s.arousal, "arousal"), s.arousal.share, "arousal");
+  if (s.valence.prediction) append(add_regression_loss(s, n, s.valence, "valence", sums_name), s.valence.share, "valence");
+  if (s.arousal.prediction) append(add_regression_loss(s, n, s.arousal, "arousal", sums_name), s.arousal.share, "arousal");
   s.loss = losses[0];
   for (size_t i = 1; i < losses.size(); ++i) s.loss = s.graph.add1(ops::add, {}, {s.loss, losses[i]}, "loss.sum");
   s.graph.output(s.loss, "loss");

@@ -13,7 +13,8 @@
 
 namespace vkfer {
 
-inline constexpr const char* kTrainSums = "metrics.train";  // state [k*k+2], see ops::classification_sums
+inline constexpr const char* kTrainSums = "metrics.train";  // state [k*k+2], see ops::classification_sums; and with ".valence"
+                                                            // and ".arousal" behind it [2], see ops::squared_error_sums
 inline constexpr const char* kEvalSums = "metrics.eval";
 
 struct NetworkSettings {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
 #include "runtime/error.h"
@@ -15,14 +16,30 @@ std::span<const T> part(std::span<const T> all, int piece, int pieces) {
   return all.subspan(size_t(piece) * each, each);
 }
 
-// Of the class weights in the batch, those of the piece; every class weighs 1.
-double share(std::span<const int32_t> piece, std::span<const int32_t> all) {
-  const auto labelled = [](std::span<const int32_t> labels) { return std::ranges::count_if(labels, [](int32_t l) { return l >= 0; }); };
-  const auto count = labelled(all);
-  return count ? double(labelled(piece)) / double(count) : 0;
+// Of what is known of the batch, the part known of the piece.
+template <class T, class Known>
+float share(std::span<const T> piece, std::span<const T> all, Known known) {
+  const auto count = std::ranges::count_if(all, known);
+  return count ? float(double(std::ranges::count_if(piece, known)) / double(count)) : 0;
+}
+
+bool is_label(int32_t label) { return label >= 0; }  // every class weighs 1
+bool is_known(float x) { return !std::isnan(x); }
+
+void write_regression(Executor& e, const Regression& r, std::span<const float> piece, std::span<const float> all) {
+  if (!r.prediction || all.empty()) return;
+  write_targets(e, r, piece);
+  if (r.share) e.write(r.share, std::vector<float>{share(piece, all, is_known)});
 }
 
 }  // namespace
+
+void write_targets(Executor& e, const Regression& r, std::span<const float> values) {
+  std::vector<float> target, mask;
+  for (const float v : values) target.push_back(is_known(v) ? v : 0), mask.push_back(is_known(v));
+  e.write(r.target, target);
+  e.write(r.mask, mask);
+}
 
 Stepper::Stepper(Device& device, States& states, StepPlan plan) : plan_(std::move(plan)) {
   executor_ = std::make_unique<Executor>(device, std::move(plan_.step.graph), plan_.step_plan, states);
@@ -45,8 +62,9 @@ void Stepper::submit_piece(const StepInputs& in, int piece) {
     const std::array<int32_t, 5> words{low(in.seed), low(in.seed >> 32), low(index), low(index >> 32), piece * plan_.network.batch};
     e.write(s.step, std::span<const int32_t>(words));
   }
-  const double weight = pieces == 1 ? 1 : share(part(in.labels, piece, pieces), in.labels);
-  if (s.class_share) e.write(s.class_share, std::vector<float>{float(weight)});
+  if (s.class_share) e.write(s.class_share, std::vector<float>{share(part(in.labels, piece, pieces), in.labels, is_label)});
+  write_regression(e, s.valence, part(in.valence, piece, pieces), in.valence);
+  write_regression(e, s.arousal, part(in.arousal, piece, pieces), in.arousal);
   if (s.first) e.write(s.first, std::vector<float>{piece == 0 ? 1.0f : 0.0f});
   e.submit();
 }

@@ -13,11 +13,15 @@ namespace vkfer {
 struct StepInputs {
   std::span<const uint8_t> pixels;   // [n,s,s,c0]
   std::span<const int32_t> augment;  // [n,4]
-  std::span<const int32_t> labels;   // [n]
+  std::span<const int32_t> labels;   // [n]; negative: none
   Hyper hyper{};
   uint64_t seed = 0;                 // with the index: what dropout draws from
   int64_t index = 0;                 // of the step, from 0
+  std::span<const float> valence = {}, arousal = {};  // [n], NaN: unknown; empty for networks without them
 };
+
+// What is known of a batch: [n], NaN where it is not.
+void write_targets(Executor&, const Regression&, std::span<const float> values);
 
 class Stepper {
  public:

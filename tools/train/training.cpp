@@ -48,6 +48,7 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.recompute = s.recompute;
   n.head = s.head;
   n.freeze = s.freeze;
+  n.valence_arousal = s.valence_arousal;
   return n;
 }
 
@@ -69,6 +70,8 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
     : device_(device), dataset_(dataset), settings_(settings), hooks_(std::move(hooks)),
       optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), states_(device) {
   check_classes(dataset);
+  if (settings.valence_arousal && !dataset.has_valence())
+    fail("--va", "{} knows no valence and arousal. Fix: annotations or columns of that name, or leave --va out", dataset.source());
   const std::string driver = driver_text(device.info());
   const bool same_device = from && from->arithmetic.device == device.info().name && from->arithmetic.driver == driver;
   const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
@@ -90,6 +93,8 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   at_.arithmetic = now;
 }
 
+std::vector<size_t> Training::samples(std::string_view split) const { return labelled(dataset_, split, settings_.valence_arousal); }
+
 void Training::decode() {
   CacheOptions options;
   options.size = settings_.size;
@@ -98,7 +103,7 @@ void Training::decode() {
   options.resize = resize_on(device_);
   const auto decode_split = [&](const char* split, const char* what) {
     if (hooks_.progress) options.progress = [this, what](size_t done, size_t total) { hooks_.progress(what, done, total); };
-    auto cache = std::make_unique<DecodedCache>(dataset_, labelled(dataset_, split), options);
+    auto cache = std::make_unique<DecodedCache>(dataset_, samples(split), options);
     if (!cache->skipped().empty())
       say(fmt::format("{} unreadable images left out of {}: {}{}", cache->skipped().size(), split, cache->skipped()[0],
                       cache->skipped().size() > 1 ? ", ..." : ""));
@@ -129,6 +134,15 @@ void Training::build(const Target& target, bool goes_on) {
   evaluator_ = std::make_unique<Evaluator>(device_, states_, evaluated, target);
 }
 
+std::vector<std::string> Training::states_without_affect() const {
+  NetworkSettings n = network_;
+  n.valence_arousal = false;
+  const Graph graph = evaluation_graph(n).graph;
+  std::vector<std::string> names;
+  for (const Value v : graph.states()) names.push_back(graph.info(v).name);
+  return names;
+}
+
 void Training::start() {
   initialise(stepper_->graph(), states_, settings_.seed);
   if (settings_.weights.empty()) return;
@@ -137,7 +151,11 @@ void Training::start() {
   if (saved.network.head != network_.head) {
     say("the head differs from that of --weights: it starts at random");
     options.only = backbone_states(*network_.model, network_.channels);
-  } else if (saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != dataset_.classes())) {
+  } else if (saved.network.valence_arousal != network_.valence_arousal) {
+    if (network_.valence_arousal) say("--weights has no outputs for valence and arousal: they start at random");
+    options.only = states_without_affect();
+  }
+  if (saved.network.head == network_.head && (saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != dataset_.classes()))) {
     say("the classes differ from those of --weights: the classifier starts at random");
     options.skip_classifier = true;
   }
@@ -147,7 +165,7 @@ void Training::start() {
 // What a checkpoint holds: all but sums that begin anew.
 std::vector<std::string> Training::kept_states() const {
   std::vector<std::string> names = states_.names();
-  std::erase_if(names, [](const std::string& name) { return name == kEvalSums || name.starts_with(kGradientSum); });
+  std::erase_if(names, [](const std::string& name) { return name.starts_with(kEvalSums) || name.starts_with(kGradientSum); });
   return names;
 }
 
@@ -164,7 +182,7 @@ Json Training::config() const {
   const DeviceInfo& info = device_.info();
   const StepPlan& plan = stepper_->plan();
   Json counts = Json::object();
-  for (const char* split : {"train", "val", "test"}) counts[split] = labelled(dataset_, split).size();
+  for (const char* split : {"train", "val", "test"}) counts[split] = samples(split).size();
   int64_t parameters = 0;
   for (const Value v : stepper_->graph().states())
     if (stepper_->graph().info(v).state.trainable) parameters += stepper_->graph().desc(v).elements();
@@ -173,7 +191,7 @@ Json Training::config() const {
                        {"preprocessing", {{"name", network_.preprocessing.name}, {"scale", network_.preprocessing.scale},
                                           {"mean", network_.preprocessing.mean}, {"std", network_.preprocessing.std}}}}},
           {"data", {{"source", dataset_.source()}, {"synthetic", dataset_.synthetic()}, {"images", counts},
-                    {"official_split", dataset_.official_split()}, {"fingerprint", fingerprint(dataset_)}}},
+                    {"official_split", dataset_.official_split()}, {"fingerprint", fingerprint(dataset_, settings_.valence_arousal)}}},
           {"device", {{"name", info.name}, {"type", to_string(info.type)}, {"driver", driver_text(info)},
                       {"api", info.api_version}, {"uuid", info.uuid}}},
           {"plan", {{"target", target_json(at_.arithmetic.target)}, {"training", plan.signature()},
@@ -205,7 +223,9 @@ TrainResult Training::run(RunFolder& folder) {
 // The rest of the epoch's steps; false when it was stopped.
 bool Training::train_epoch(RunFolder& folder) {
   epoch_start_ = Clock::now();
-  if (at_.step == 0) states_.write(kTrainSums, std::vector<float>(size_t(states_.desc(kTrainSums).elements()), 0.0f));
+  if (at_.step == 0)
+    for (const std::string& name : states_.names())
+      if (name.starts_with(kTrainSums)) states_.write(name, std::vector<float>(size_t(states_.desc(name).elements()), 0.0f));
   std::vector<std::vector<int64_t>> batches = sampler_->epoch(uint32_t(at_.epoch));
   batches.erase(batches.begin(), batches.begin() + ptrdiff_t(at_.step));
   BatchLoader loader(*train_, std::move(batches));
@@ -233,9 +253,12 @@ void Training::start_step(std::vector<int64_t> positions, const std::vector<uint
   const int64_t index = at_.order(steps_per_epoch_) + int64_t(steps_.size());
   const double lr = learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, index);
   std::vector<int32_t> labels, augment;
+  std::vector<float> valence, arousal;
   for (const int64_t position : positions) {
     const size_t sample = train_->dataset_index(size_t(position));
     labels.push_back(train_->sample(size_t(position)).label);
+    valence.push_back(train_->sample(size_t(position)).valence);
+    arousal.push_back(train_->sample(size_t(position)).arousal);
     const Augmentation a = augmentation(settings_.seed, uint32_t(at_.epoch), uint32_t(sample), settings_.crop,
                                         settings_.flip ? 0.5f : 0.0f);
     augment.insert(augment.end(), {a.flip, a.dy, a.dx, 0});
@@ -243,7 +266,7 @@ void Training::start_step(std::vector<int64_t> positions, const std::vector<uint
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
   if (stepper_->scales_loss()) finish_steps();
   const Hyper hyper = optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1 - skipped_steps_);
-  stepper_->submit({pixels, augment, labels, hyper, settings_.seed, index});
+  stepper_->submit({pixels, augment, labels, hyper, settings_.seed, index, valence, arousal});
   steps_.push_back({lr, std::move(positions)});
 }
 
@@ -290,6 +313,15 @@ void Training::fail_not_finite(double loss, const Step& step) const {
        loss, at_.epoch + 1, at_.step + 1, step.lr, batch_text(step));
 }
 
+Evaluation Training::train_figures() {
+  Evaluation e = Evaluation::of_sums(network_.classes, states_.read(kTrainSums));
+  if (network_.valence_arousal) {
+    e.valence = Evaluation::affect_of_sums(states_.read(std::string(kTrainSums) + ".valence"));
+    e.arousal = Evaluation::affect_of_sums(states_.read(std::string(kTrainSums) + ".arousal"));
+  }
+  return e;
+}
+
 // Validates and moves to the next epoch; false when it was stopped.
 bool Training::finish_epoch() {
   const auto progress = [this](size_t done) {
@@ -299,7 +331,7 @@ bool Training::finish_epoch() {
   const std::optional<Evaluation> val = evaluator_->evaluate(*val_, {}, progress);
   if (!val) return false;
   const int64_t last = at_.order(steps_per_epoch_) - 1;
-  EpochRecord record{at_.epoch + 1, Evaluation::of_sums(network_.classes, states_.read(kTrainSums)), *val,
+  EpochRecord record{at_.epoch + 1, train_figures(), *val,
                      learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, last),
                      at_.epoch_seconds + seconds_since(epoch_start_)};
   at_.history.push_back(record);

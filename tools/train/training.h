@@ -62,7 +62,9 @@ class Training {
  private:
   using Clock = std::chrono::steady_clock;
   void decode();
+  std::vector<size_t> samples(std::string_view split) const;
   void build(const Target&, bool goes_on);
+  std::vector<std::string> states_without_affect() const;
   void start();
   std::vector<std::string> kept_states() const;
   void restore();
@@ -79,6 +81,7 @@ class Training {
   [[noreturn]] void fail_not_finite(double loss, const Step&) const;
   bool follow_loss_scale(double loss, const Step&);
   std::string batch_text(const Step&) const;
+  Evaluation train_figures();
   bool finish_epoch();
   std::vector<std::byte> export_model();
   void check_finite(const std::string& name, std::span<const std::byte>) const;
@@ -113,8 +116,8 @@ class Training {
 // "name, driver": what must agree for the same bits.
 std::string driver_text(const DeviceInfo&);
 // Of the samples, labels and splits: two data sets with the same one train alike.
-std::string fingerprint(const Dataset&);
-// Labelled samples of a split.
-std::vector<size_t> labelled(const Dataset&, std::string_view split);
+std::string fingerprint(const Dataset&, bool valence_arousal = false);
+// Samples of a split that have a label; with `valence_arousal` also those without a class whose valence and arousal are known.
+std::vector<size_t> labelled(const Dataset&, std::string_view split, bool valence_arousal = false);
 
 }  // namespace vkfer
