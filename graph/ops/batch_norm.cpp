@@ -139,8 +139,44 @@ void train_reference(const Attrs& attrs, std::span<const HostTensor> in, std::sp
 // Parts of the sums, and rows that an invocation walks.
 std::vector<Attrs> candidates(const Target& t) { return joined({parallel_choices(t), vector_choices(t)}); }
 
+// ---- few rows: everything in one launch ------------------------------------------------------------------------------
+
+// A launch costs as much as thousands of elements. Where the channels alone fill the device, each lane takes all rows of its own.
+struct Once {
+  bool fits = false;
+  uint32_t parts = 1;
+  params::BatchNormOnce push{};
+  std::array<uint32_t, 3> groups{};
+
+  explicit Once(const Lowering& l) {
+    const Walk w(l, l.in_desc(0));
+    const int64_t pieces = w.row_units / l.target.workgroup;
+    const auto least = std::max<int64_t>(1, l.target.parallel_groups / 8);  // workgroups
+    if (w.unit != 4 || w.row_units % l.target.workgroup || w.rows() > kMostSummed || pieces < least) return;
+    if (l.batch_slices({l.in_desc(0)}).size() > 1) return;
+    for (int64_t k = 2; k <= std::min(kMostParts, kMostColumns / int64_t(l.target.workgroup)); ++k)
+      if (pieces % k == 0 && pieces / k >= 2 * least) parts = uint32_t(k);
+    fits = true;
+    push = {uint32_t(w.rows()), uint32_t(w.row_units), uint32_t(pieces / parts), float(eps_of(l.attrs())), float(l.attrs().number("momentum", kMomentum))};
+    groups = l.linear_groups(push.groups);
+  }
+
+  void dispatch(Lowering& l, std::string_view stem, std::vector<uint32_t> own, std::vector<Binding> bindings) const {
+    std::vector<uint32_t> constants{l.target.workgroup};
+    constants.insert(constants.end(), own.begin(), own.end());
+    constants.resize(9);
+    constants[7] = parts, constants[8] = groups[0] * groups[1] == push.groups;
+    l.dispatch(l.module(stem, l.in_desc(0).dtype, true), std::move(constants), std::move(bindings), push, groups);
+  }
+};
+
 void train_lower(Lowering& l) {
   const Walk w(l, l.in_desc(0));
+  if (const Once once(l); once.fits) {
+    const bool residual = has_residual(l.attrs());
+    return once.dispatch(l, "batch_norm_once", {residual, uint32_t(activation_of(l.attrs()))},
+                         {l.in(0), l.in(1), l.in(2), l.in(3), l.in(4), l.in(residual ? 5 : 0), l.out(0), l.out(1), l.out(2), l.out(3), l.out(4)});
+  }
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
   const int64_t chunk = reduction_chunk(l, w, batches.front()), parts = count_chunks(l, w, batches, chunk) * w.parts_per_chunk();
   const size_t bytes = size_t(parts * w.c) * 4;
@@ -189,7 +225,8 @@ std::vector<Case> train_cases() {
       bn({2, 1, 1, 1}), bn({3, 4, 5, 8}), bn({2, 5, 3, 7}), bn({9, 6, 5, 12}, {{"activation", "relu6"}, {"momentum", 0.25}}),
       bn({2, 7, 5, 16}, {{"residual", 1}}), bn({2, 4, 7, 8}, {{"residual", 1}, {"activation", "relu"}, {"eps", 1e-3}}),
       bn({3, 5, 3, 6}, {{"residual", 1}, {"activation", "silu"}}), bn({40, 9}, {{"activation", "hardswish"}}), bn({5, 8}),
-      bn({3, 4, 4, 20}, {{"activation", "sigmoid"}}),
+      bn({3, 4, 4, 20}, {{"activation", "sigmoid"}}), bn({2, 3, 3, 64}, {{"activation", "relu6"}}), bn({3, 5, 5, 96}, {{"residual", 1}, {"activation", "relu"}}),
+      bn({2, 3, 3, 192}, {{"residual", 1}}), bn({2, 3, 3, 384}, {{"activation", "silu"}, {"momentum", 0.25}}),
   };
 }
 
@@ -234,6 +271,9 @@ void grad_lower(Lowering& l) {
   const Walk w(l, l.in_desc(0));
   const bool residual = has_residual(l.attrs());
   const uint32_t activation = uint32_t(activation_of(l.attrs()));
+  if (const Once once(l); once.fits)
+    return once.dispatch(l, "batch_norm_grad_once", {kRunning, residual, activation, residual},
+                         {l.in(0), l.in(1), l.in(2), l.in(3), l.in(4), l.in(5), l.in(residual ? 6 : 0), l.out(1), l.out(2), l.out(0), l.out(residual ? 3 : 0)});
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
   const int64_t chunk = reduction_chunk(l, w, batches.front()), parts = count_chunks(l, w, batches, chunk) * w.parts_per_chunk();
   const bool split = parts > 1;

@@ -67,3 +67,13 @@ Columns walk(uint group, uint parts, float inverse_parts, uint row_units, float 
     for (; t < k.full; ++t) [[unroll]] for (uint j = 0; j < kParts; ++j) BODY(j, t * span + k.column[j])       \
     [[unroll]] for (uint j = 0; j < kParts; ++j) if (k.tail[j]) BODY(j, k.full * span + k.column[j])           \
   }
+
+// BODY(j, i) for the units `column[j]` of every row.
+#define DOWN_ROWS(rows, row_units, BODY)                                                                       \
+  {                                                                                                            \
+    uint t = 0;                                                                                                \
+    for (; t + kSteps <= rows; t += kSteps)                                                                    \
+      [[unroll]] for (uint u = 0; u < kSteps; ++u)                                                             \
+        [[unroll]] for (uint j = 0; j < kParts; ++j) BODY(j, (t + u) * row_units + column[j])                  \
+    for (; t < rows; ++t) [[unroll]] for (uint j = 0; j < kParts; ++j) BODY(j, t * row_units + column[j])      \
+  }

@@ -21,6 +21,12 @@ struct BatchNormFinish {
   float eps, momentum;
 };
 
+// All rows in one launch.
+struct BatchNormOnce {
+  uint rows, row_units, groups;
+  float eps, momentum;
+};
+
 struct Fold {
   uint count, c;   // elements; output channels
   float eps;

@@ -100,12 +100,21 @@ void check_same_data(const Job& job, const Dataset& dataset) {
          dataset.source(), now, saved);
 }
 
+// What a person expects of the data, as a number or as names in the order of the labels.
+void check_expected_classes(const std::string& expected, const Dataset& dataset) {
+  if (expected.empty()) return;
+  const std::string names = fmt::format("{}", fmt::join(dataset.classes(), ","));
+  if (expected != names && expected != std::to_string(dataset.classes().size()))
+    fail("--classes", "got {}, but {} has {}: {}. Fix: leave it out, or give other data", expected, dataset.source(), dataset.classes().size(), names);
+}
+
 void run_train(Arguments& a, Console& console) {
   if (a.given("--run") && a.given("--resume")) fail("usage", "--run starts a run, --resume goes on with one. Fix: choose one");
   Job job = a.given("--resume") && is_run(a.resume) ? existing_job(a, console) : new_job(a);
   if (already_finished(job, console)) return;
   check_settings(job.settings);
   const Dataset dataset = open_data(job.settings, console);
+  check_expected_classes(a.class_names, dataset);
   check_same_data(job, dataset);
   if (!job.folder) {
     job.settings = resolve_settings(job.settings, dataset.native_size());
@@ -142,7 +151,7 @@ const Verb train_verb{
                   "--label-smoothing", "--dropout", "--no-flip", "--crop", "--seed", "--val-fraction", "--test-fraction",
                   "--skip-bad", "--weights", "--preprocessing", "--padding", "--head", "--va", "--freeze", "--freeze-backbone", "--precision",
                   "--memory-budget", "--micro-batch", "--recompute",
-                  "--run", "--resume", "--device", "--json"},
+                  "--classes", "--run", "--resume", "--device", "--json"},
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"
                 "  vkfer train --resume runs/1\n\n"
