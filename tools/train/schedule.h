@@ -17,6 +17,9 @@ struct ScheduleDef {
   std::string_view name;
   std::string_view title;
   double (*factor)(const ScheduleSettings&, int64_t step);  // after warm-up; step counts from 0
+  double (*momentum)(const ScheduleSettings&, int64_t step) = nullptr;  // SGD's momentum, Adam's beta1; null: stays as it is
+  bool warms_up = false;        // by itself: no warm-up before it
+  bool follows_plateaus = false;// the rate also falls where the monitored figure stays, see monitor.h
 };
 
 std::span<const ScheduleDef> schedules();

@@ -7,7 +7,9 @@
 #include "models/head.h"
 #include "models/registry.h"
 #include "runtime/error.h"
+#include "tools/train/class_weights.h"
 #include "tools/train/memory_budget.h"
+#include "tools/train/monitor.h"
 #include "tools/train/precision.h"
 
 namespace vkfer {
@@ -22,7 +24,9 @@ void within(std::string_view option, T got, T lowest, T highest) {
 // What runs did before a setting existed: their config.json lacks it.
 const Json& before_it_existed() {
   static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"head", ""}, {"freeze", ""},
-                              {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false}};
+                              {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false},
+                              {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
+                              {"class_weights", ""}, {"focal_gamma", 0}};
   return values;
 }
 
@@ -89,6 +93,13 @@ void check_settings(const TrainSettings& s) {
   within("--warmup-epochs", s.warmup_epochs, 0.0, 1e6);
   within("--drop-epochs", s.drop_epochs, 0.0, 1e6);
   within("--drop-factor", s.drop_factor, 0.0, 1.0);
+  within("--min-lr", s.min_lr, 0.0, 1e6);
+  within("--plateau-patience", s.plateau_patience, 0, 1000000);
+  within("--patience", s.patience, 0, 1000000);
+  within("--min-delta", s.min_delta, 0.0, 1e6);
+  within("--focal-gamma", s.focal_gamma, 0.0, 100.0);
+  find_monitor(s.monitor);
+  parse_class_weights(s.class_weights);
   within("--label-smoothing", s.label_smoothing, 0.0, 0.999);
   if (s.dropout != -1) within("--dropout", s.dropout, 0.0, 0.999);
   within("--crop", s.crop, -1, 1024);

@@ -27,6 +27,13 @@ struct TrainSettings {
   double warmup_epochs = 0.5;
   double drop_epochs = 0;          // schedule step; 0: a third of the epochs
   double drop_factor = 0.1;
+  double min_lr = 0;               // schedule plateau: the rate never falls below
+  int plateau_patience = 10;       // schedule plateau: epochs without a gain before the rate falls
+  std::string monitor = "val_accuracy";  // see monitor.h: decides on the best epoch, plateaus and stopping early
+  int patience = 0;                // stop after so many epochs without a gain; 0: never
+  double min_delta = 0;            // of the monitored figure: what counts as a gain
+  std::string class_weights;       // "": all 1; balanced: n / (k n_c); or numbers in the order of the labels
+  double focal_gamma = 0;          // Lin et al., Focal Loss, 2017
   double label_smoothing = 0;
   double dropout = -1;             // -1: the model's own
   bool flip = true;                // augmentation: mirror half of the faces
@@ -67,6 +74,13 @@ void for_each_setting(Settings& s, F&& f) {
   f("warmup_epochs", s.warmup_epochs);
   f("drop_epochs", s.drop_epochs);
   f("drop_factor", s.drop_factor);
+  f("min_lr", s.min_lr);
+  f("plateau_patience", s.plateau_patience);
+  f("monitor", s.monitor);
+  f("patience", s.patience);
+  f("min_delta", s.min_delta);
+  f("class_weights", s.class_weights);
+  f("focal_gamma", s.focal_gamma);
   f("label_smoothing", s.label_smoothing);
   f("dropout", s.dropout);
   f("flip", s.flip);

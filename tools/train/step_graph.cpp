@@ -43,12 +43,11 @@ void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
   s.arousal.prediction = built.arousal;
 }
 
-Value add_class_loss(StepGraph& s, const NetworkSettings& n, double label_smoothing, const char* sums_name) {
+Value add_class_loss(StepGraph& s, const NetworkSettings& n, const Attrs& shape_of_loss, const char* sums_name) {
   Graph& g = s.graph;
   s.labels = g.input("labels", {{n.batch}, DType::i32});
   s.class_weights = g.input("class_weights", {{n.classes}, DType::f32});
-  const std::vector<Value> out = g.add(ops::softmax_cross_entropy, {{"label_smoothing", label_smoothing}},
-                                       {s.logits, s.labels, s.class_weights}, "loss");
+  const std::vector<Value> out = g.add(ops::softmax_cross_entropy, shape_of_loss, {s.logits, s.labels, s.class_weights}, "loss");
   s.probabilities = out[1];
   const Value sums = g.state(sums_name, {{int64_t(n.classes) * n.classes + 2}, DType::f32});
   const bool may_skip = bool(s.loss_scale);
@@ -76,12 +75,12 @@ Value add_regression_loss(StepGraph& s, const NetworkSettings& n, Regression& r,
 }
 
 // The sum of the losses of all outputs.
-void add_loss(StepGraph& s, const NetworkSettings& n, double label_smoothing, const char* sums_name) {
+void add_loss(StepGraph& s, const NetworkSettings& n, const Attrs& shape_of_loss, const char* sums_name) {
   std::vector<Value> losses;
   const auto append = [&](Value loss, Value& share, const char* name) {
     losses.push_back(n.sum_gradients ? weighted(s.graph, loss, share, name) : loss);
   };
-  if (s.logits) append(add_class_loss(s, n, label_smoothing, sums_name), s.class_share, "class");
+  if (s.logits) append(add_class_loss(s, n, shape_of_loss, sums_name), s.class_share, "class");
   if (s.valence.prediction) append(add_regression_loss(s, n, s.valence, "valence", sums_name), s.valence.share, "valence");
   if (s.arousal.prediction) append(add_regression_loss(s, n, s.arousal, "arousal", sums_name), s.arousal.share, "arousal");
   s.loss = losses[0];
@@ -149,7 +148,7 @@ StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer
   add_network(s, n, true);
   fuse_for_training(s.graph);
   if (n.storage == DType::f16) s.loss_scale = loss_scale_state(s.graph);
-  add_loss(s, n, n.label_smoothing, kTrainSums);
+  add_loss(s, n, {{"label_smoothing", n.label_smoothing}, {"focal_gamma", n.focal_gamma}}, kTrainSums);
   const std::vector<Value> parameters = trainable_states(s.graph);
   const size_t forward_nodes = s.graph.nodes().size();
   const std::vector<Value> gradients = differentiate(s.graph, s.loss, parameters);
@@ -184,7 +183,7 @@ StepGraph evaluation_graph(const NetworkSettings& n) {
   add_images(s, n);
   add_network(s, n, false);
   fuse_for_inference(s.graph);
-  add_loss(s, n, 0, kEvalSums);
+  add_loss(s, n, {}, kEvalSums);
   if (s.probabilities) s.graph.output(s.probabilities, "probabilities");
   return s;
 }

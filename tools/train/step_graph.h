@@ -23,7 +23,7 @@ struct NetworkSettings {
   int pixel_channels = 1;           // c0 of `pixels`; 0: the input is `images`, already preprocessed
   Preprocessing preprocessing;
   double dropout = -1;              // -1: the model's own
-  double label_smoothing = 0;       // of the training loss
+  double label_smoothing = 0, focal_gamma = 0;  // of the training loss
   bool frozen_batch_norm = false;   // while training
   bool same_padding = false;        // see ModelOptions
   DType storage = DType::f32;       // of activations; f16 also scales the loss while training

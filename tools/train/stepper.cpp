@@ -16,14 +16,18 @@ std::span<const T> part(std::span<const T> all, int piece, int pieces) {
   return all.subspan(size_t(piece) * each, each);
 }
 
-// Of what is known of the batch, the part known of the piece.
-template <class T, class Known>
-float share(std::span<const T> piece, std::span<const T> all, Known known) {
-  const auto count = std::ranges::count_if(all, known);
-  return count ? float(double(std::ranges::count_if(piece, known)) / double(count)) : 0;
+// Of the weights in the batch, those in the piece.
+template <class T, class Weight>
+float share(std::span<const T> piece, std::span<const T> all, Weight weight) {
+  const auto sum = [&](std::span<const T> values) {
+    double total = 0;
+    for (const T v : values) total += weight(v);
+    return total;
+  };
+  const double whole = sum(all);
+  return whole > 0 ? float(sum(piece) / whole) : 0;
 }
 
-bool is_label(int32_t label) { return label >= 0; }  // every class weighs 1
 bool is_known(float x) { return !std::isnan(x); }
 
 void write_regression(Executor& e, const Regression& r, std::span<const float> piece, std::span<const float> all) {
@@ -43,8 +47,13 @@ void write_targets(Executor& e, const Regression& r, std::span<const float> valu
 
 Stepper::Stepper(Device& device, States& states, StepPlan plan) : plan_(std::move(plan)) {
   executor_ = std::make_unique<Executor>(device, std::move(plan_.step.graph), plan_.step_plan, states);
-  executor_->write(plan_.step.class_weights, std::vector<float>(size_t(plan_.network.classes), 1.0f));
+  set_class_weights(std::vector<float>(size_t(plan_.network.classes), 1.0f));
   if (plan_.pieces > 1) optimizer_ = std::make_unique<Executor>(device, std::move(plan_.optimizer.graph), plan_.optimizer_plan, states);
+}
+
+void Stepper::set_class_weights(const std::vector<float>& weights) {
+  class_weights_ = weights;
+  executor_->write(plan_.step.class_weights, weights);
 }
 
 void Stepper::submit_piece(const StepInputs& in, int piece) {
@@ -62,7 +71,8 @@ void Stepper::submit_piece(const StepInputs& in, int piece) {
     const std::array<int32_t, 5> words{low(in.seed), low(in.seed >> 32), low(index), low(index >> 32), piece * plan_.network.batch};
     e.write(s.step, std::span<const int32_t>(words));
   }
-  if (s.class_share) e.write(s.class_share, std::vector<float>{share(part(in.labels, piece, pieces), in.labels, is_label)});
+  const auto weight_of = [&](int32_t label) { return label < 0 ? 0 : class_weights_[size_t(label)]; };
+  if (s.class_share) e.write(s.class_share, std::vector<float>{share(part(in.labels, piece, pieces), in.labels, weight_of)});
   write_regression(e, s.valence, part(in.valence, piece, pieces), in.valence);
   write_regression(e, s.arousal, part(in.arousal, piece, pieces), in.arousal);
   if (s.first) e.write(s.first, std::vector<float>{piece == 0 ? 1.0f : 0.0f});

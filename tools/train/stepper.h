@@ -27,6 +27,7 @@ class Stepper {
  public:
   Stepper(Device&, States&, StepPlan);
 
+  void set_class_weights(const std::vector<float>&);  // by class; all 1 before
   // Starts forward, backward and optimizer on a batch, behind the step on its way; fails when two are.
   void submit(const StepInputs&);
   double finish();                    // waits for the oldest; the loss of its batch
@@ -47,6 +48,7 @@ class Stepper {
   void finish_piece();
 
   StepPlan plan_;
+  std::vector<float> class_weights_;
   std::unique_ptr<Executor> executor_, optimizer_;  // optimizer_: with several pieces
   size_t steps_ = 0;
   std::deque<double> losses_;          // of pieces that are done, weighted

@@ -7,6 +7,7 @@
 #include "models/init.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
+#include "tools/train/class_weights.h"
 #include "tools/train/memory_budget.h"
 #include "tools/train/precision.h"
 #include "tools/train/resize.h"
@@ -44,6 +45,7 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.same_padding = !s.padding.empty() && is_same_padding(s.padding);
   n.dropout = s.dropout;
   n.label_smoothing = s.label_smoothing;
+  n.focal_gamma = s.focal_gamma;
   n.storage = storage_of(s.precision);
   n.recompute = s.recompute;
   n.head = s.head;
@@ -68,7 +70,7 @@ std::string driver_text(const DeviceInfo& info) { return info.driver_name + " " 
 Training::Training(Device& device, const Dataset& dataset, const TrainSettings& settings, std::optional<Checkpoint> from,
                    TrainHooks hooks)
     : device_(device), dataset_(dataset), settings_(settings), hooks_(std::move(hooks)),
-      optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), states_(device) {
+      optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), monitor_(find_monitor(settings.monitor)), states_(device) {
   check_classes(dataset);
   if (settings.valence_arousal && !dataset.has_valence())
     fail("--va", "{} knows no valence and arousal. Fix: annotations or columns of that name, or leave --va out", dataset.source());
@@ -77,6 +79,7 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
   settings_.precision = resolve_precision(settings_.precision, device.info(), target);
   network_ = network_of(settings_, dataset);
+  class_weights_ = class_weights(settings_.class_weights, dataset.class_counts("train"));
   build(target, from.has_value());
   Target used = stepper_->plan().target();
   used.tuning.insert(evaluator_->plan().target.tuning.begin(), evaluator_->plan().target.tuning.end());
@@ -131,6 +134,7 @@ void Training::build(const Target& target, bool goes_on) {
   NetworkSettings evaluated = network_;
   evaluated.batch = plan.network.batch;
   stepper_ = std::make_unique<Stepper>(device_, states_, std::move(plan));
+  stepper_->set_class_weights(class_weights_);
   evaluator_ = std::make_unique<Evaluator>(device_, states_, evaluated, target);
 }
 
@@ -187,7 +191,7 @@ Json Training::config() const {
   for (const Value v : stepper_->graph().states())
     if (stepper_->graph().info(v).state.trainable) parameters += stepper_->graph().desc(v).elements();
   return {{"settings", settings_json(settings_)},
-          {"network", {{"trainable_parameters", parameters}, {"classes", dataset_.classes()},
+          {"network", {{"trainable_parameters", parameters}, {"classes", dataset_.classes()}, {"class_weights", class_weights_},
                        {"preprocessing", {{"name", network_.preprocessing.name}, {"scale", network_.preprocessing.scale},
                                           {"mean", network_.preprocessing.mean}, {"std", network_.preprocessing.std}}}}},
           {"data", {{"source", dataset_.source()}, {"synthetic", dataset_.synthetic()}, {"images", counts},
@@ -249,9 +253,22 @@ bool Training::train_epoch(RunFolder& folder) {
   return !stopped;
 }
 
+double Training::rate(int64_t index) const {
+  const double scheduled = learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, index);
+  if (!schedule_.follows_plateaus) return scheduled;
+  const double factor = plateau_factor(monitor_, at_.history, settings_.plateau_patience, settings_.drop_factor, settings_.min_delta);
+  return std::max(scheduled * factor, std::min(scheduled, settings_.min_lr));
+}
+
+OptimizerSettings Training::optimizer_settings(int64_t index) const {
+  OptimizerSettings s = settings_.optimizer_settings();
+  if (schedule_.momentum) s.momentum = s.beta1 = schedule_.momentum(settings_.schedule_settings(steps_per_epoch_), index);
+  return s;
+}
+
 void Training::start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels) {
   const int64_t index = at_.order(steps_per_epoch_) + int64_t(steps_.size());
-  const double lr = learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, index);
+  const double lr = rate(index);
   std::vector<int32_t> labels, augment;
   std::vector<float> valence, arousal;
   for (const int64_t position : positions) {
@@ -265,7 +282,7 @@ void Training::start_step(std::vector<int64_t> positions, const std::vector<uint
   }
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
   if (stepper_->scales_loss()) finish_steps();
-  const Hyper hyper = optimizer_.hyper(settings_.optimizer_settings(), lr, index + 1 - skipped_steps_);
+  const Hyper hyper = optimizer_.hyper(optimizer_settings(index), lr, index + 1 - skipped_steps_);
   stepper_->submit({pixels, augment, labels, hyper, settings_.seed, index, valence, arousal});
   steps_.push_back({lr, std::move(positions)});
 }
@@ -331,14 +348,9 @@ bool Training::finish_epoch() {
   const std::optional<Evaluation> val = evaluator_->evaluate(*val_, {}, progress);
   if (!val) return false;
   const int64_t last = at_.order(steps_per_epoch_) - 1;
-  EpochRecord record{at_.epoch + 1, train_figures(), *val,
-                     learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, last),
-                     at_.epoch_seconds + seconds_since(epoch_start_)};
+  const EpochRecord record{at_.epoch + 1, train_figures(), *val, rate(last), at_.epoch_seconds + seconds_since(epoch_start_)};
   at_.history.push_back(record);
-  const auto figure = [](const EpochRecord& r) {
-    return std::pair(classification_metrics(r.val.confusion).accuracy, -r.val.loss());
-  };
-  const bool best = at_.best_epoch == 0 || figure(record) > figure(at_.history[size_t(at_.best_epoch) - 1]);
+  const bool best = best_epoch(monitor_, at_.history) == record.epoch;
   if (best) {
     at_.best_epoch = record.epoch;
     at_.best_model = export_model();
@@ -346,8 +358,11 @@ bool Training::finish_epoch() {
   at_.epoch += 1;
   at_.step = 0;
   at_.epoch_seconds = 0;
-  at_.finished = at_.epoch >= settings_.epochs;
+  const bool gave_up = settings_.patience > 0 && epochs_without_gain(monitor_, at_.history, settings_.min_delta) >= settings_.patience;
+  at_.finished = at_.epoch >= settings_.epochs || gave_up;
   if (hooks_.epoch) hooks_.epoch(record, best);
+  if (gave_up && at_.epoch < settings_.epochs)
+    say(fmt::format("stopping early: {} epochs without a better {}", settings_.patience, monitor_.title));
   return at_.finished || !stop_requested();
 }
 

@@ -12,6 +12,7 @@
 #include "tools/data/dataset.h"
 #include "tools/data/sampler.h"
 #include "tools/train/evaluator.h"
+#include "tools/train/monitor.h"
 #include "tools/train/run_folder.h"
 #include "tools/train/settings.h"
 #include "tools/train/stepper.h"
@@ -75,6 +76,8 @@ class Training {
     double lr = 0;
     std::vector<int64_t> positions;
   };
+  double rate(int64_t index) const;                            // of the step, from the schedule and the history
+  OptimizerSettings optimizer_settings(int64_t index) const;
   void start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels);
   void finish_step();   // the oldest of steps_
   void finish_steps();
@@ -97,6 +100,8 @@ class Training {
   NetworkSettings network_;
   const OptimizerDef& optimizer_;
   const ScheduleDef& schedule_;
+  const MonitorDef& monitor_;
+  std::vector<float> class_weights_;
   std::unique_ptr<DecodedCache> train_, val_;
   std::unique_ptr<Sampler> sampler_;
   int64_t steps_per_epoch_ = 0;

@@ -1,0 +1,199 @@
+// What a recipe asks for beside the optimizer: schedules and early stopping against PyTorch's and Keras' rules, class weights, focal loss.
+#include <cmath>
+#include <filesystem>
+
+#include "runtime/error.h"
+#include "tests/catch.h"
+#include "tests/op_shader.h"
+#include "tools/train/class_weights.h"
+#include "tools/train/monitor.h"
+#include "tools/train/training.h"
+
+using namespace vkfer;
+using vkfer::test::test_device;
+
+namespace {
+
+// An epoch with such a validation accuracy, out of 1000, and loss.
+EpochRecord epoch(int right, double loss = 1) {
+  EpochRecord r;
+  r.val.confusion = r.train.confusion = Confusion(2);
+  r.val.confusion.at(0, 0) = right, r.val.confusion.at(0, 1) = 1000 - right;
+  r.val.count = 1000, r.val.loss_sum = 1000 * loss;
+  return r;
+}
+
+std::vector<EpochRecord> epochs(std::initializer_list<int> right) {
+  std::vector<EpochRecord> all;
+  for (const int r : right) all.push_back(epoch(r));
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("schedules: one cycle is torch's OneCycleLR", "[recipe]") {
+  // torch.optim.lr_scheduler.OneCycleLR(sgd, max_lr=2, total_steps=11), torch 1.13
+  const double rates[] = {0.08, 0.844682227, 1.92052285, 1.95949314, 1.76895145, 1.4521741, 1.06116542, 0.660116058, 0.314865026, 0.0820910864, 8e-06};
+  const double momenta[] = {0.95,        0.910172801, 0.854139435, 0.852025351, 0.861552474, 0.877391405,
+                            0.896941917, 0.916994465, 0.934257086, 0.945895829, 0.95};
+  const ScheduleDef& schedule = find_schedule("onecycle");
+  const ScheduleSettings s{.steps = 11, .warmup_steps = 3};  // it warms up by itself
+  for (int i = 0; i < 11; ++i) {
+    INFO("step " << i);
+    CHECK(learning_rate(schedule, s, 2, i) == Approx(rates[i]).epsilon(1e-8));
+    CHECK(schedule.momentum(s, i) == Approx(momenta[i]).epsilon(1e-8));
+  }
+  for (const int64_t steps : {1, 2, 3, 4})
+    for (int64_t i = 0; i < steps; ++i) CHECK(std::isfinite(learning_rate(schedule, {.steps = steps}, 1, i)));
+}
+
+TEST_CASE("schedules: plateaus are torch's ReduceLROnPlateau", "[recipe]") {
+  // mode max, factor 0.5, threshold 0.01 absolute: the rate after each epoch, by patience
+  const std::vector<EpochRecord> history = epochs({100, 200, 205, 200, 300, 300, 305, 308, 309, 400, 390, 380, 370, 360, 350});
+  const double expected[3][15] = {
+      {1, 1, 0.5, 0.25, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.015625, 0.0078125, 0.00390625, 0.001953125, 0.0009765625, 0.00048828125},
+      {1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125, 0.0625, 0.0625, 0.03125, 0.03125},
+      {1, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25}};
+  for (int patience = 0; patience < 3; ++patience)
+    for (size_t n = 1; n <= history.size(); ++n) {
+      INFO("patience " << patience << " after epoch " << n);
+      CHECK(plateau_factor(find_monitor("val_accuracy"), std::span(history).first(n), patience, 0.5, 0.01) == expected[patience][n - 1]);
+    }
+}
+
+TEST_CASE("monitors: the best epoch, and how long there was no better one", "[recipe]") {
+  const MonitorDef& accuracy = find_monitor("val_accuracy");
+  CHECK(best_epoch(accuracy, {}) == 0);
+  std::vector<EpochRecord> history{epoch(500, 1), epoch(700, 2), epoch(700, 1.5), epoch(700, 1.5), epoch(600, 0.1)};
+  CHECK(best_epoch(accuracy, history) == 3);  // among equals the lower loss, then the first
+  CHECK(best_epoch(find_monitor("val_loss"), history) == 5);
+  CHECK(epochs_without_gain(accuracy, history, 0) == 3);
+  CHECK(epochs_without_gain(accuracy, history, 0.3) == 4);
+  CHECK(epochs_without_gain(accuracy, std::span(history).first(2), 0) == 0);
+  history.push_back(epoch(701));
+  CHECK(epochs_without_gain(accuracy, history, 0) == 0);
+  history.back().val.loss_sum = NAN;
+  CHECK(best_epoch(find_monitor("val_loss"), history) == 5);
+  CHECK_THROWS_WITH(find_monitor("val_acuracy"), contains("did you mean 'val_accuracy'"));
+}
+
+TEST_CASE("class weights: balanced as scikit-learn's, or as given", "[recipe]") {
+  const std::vector<size_t> counts{10, 30, 60};
+  CHECK(class_weights("", counts) == std::vector<float>{1, 1, 1});
+  const std::vector<float> balanced = class_weights("balanced", counts);
+  CHECK(balanced[0] == Approx(100.0 / 30));
+  CHECK(balanced[1] == Approx(100.0 / 90));
+  CHECK(balanced[2] == Approx(100.0 / 180));
+  CHECK(class_weights("1,2.5,0", counts) == std::vector<float>{1, 2.5, 0});
+  CHECK_THROWS_WITH(class_weights("1,2", counts), contains("2 weights for 3 classes"));
+  for (const char* wrong : {"balance", "1,,2", "1,2,", "-1,1,1", "nan,1,1", "0,0,0", "1;2;3"}) {
+    INFO(wrong);
+    CHECK_THROWS_WITH(parse_class_weights(wrong), contains("--class-weights"));
+  }
+}
+
+namespace {
+
+struct Scratch {
+  std::filesystem::path path;
+  Scratch() {
+    std::string name = (std::filesystem::temp_directory_path() / "vkfer-recipe-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~Scratch() { std::filesystem::remove_all(path); }
+};
+
+Dataset faces() {
+  DatasetOptions options;
+  options.synthetic = {.train = 35, .val = 14, .test = 7, .size = 16, .channels = 1, .seed = 5};
+  return open_dataset("builtin", options);
+}
+
+TrainSettings small_settings() {
+  TrainSettings s;
+  s.model = "compact_resnet";
+  s.data = "builtin";
+  s.size = 16;
+  s.batch = 8;
+  s.epochs = 3;
+  s.crop = 1;
+  s.lr = 3e-3;
+  return resolve_settings(s, 16);
+}
+
+struct Ran {
+  TrainResult result;
+  std::vector<std::string> said;
+};
+
+Ran run_for(const Dataset& data, const TrainSettings& s, RunFolder& folder, int steps = 1 << 30) {
+  int done = 0;
+  Ran ran;
+  TrainHooks hooks;
+  hooks.say = [&](const std::string& line) { ran.said.push_back(line); };
+  hooks.step = [&](const StepReport&) { ++done; };
+  hooks.stop = [&] { return done >= steps; };
+  Training training(test_device(), data, s, folder.load([](const std::string&) {}), hooks);
+  CHECK(training.inexact_because() == "");
+  ran.result = training.run(folder);
+  return ran;
+}
+
+}  // namespace
+
+TEST_CASE("training: stops early, keeps the best epoch, and decides alike after an interruption", "[train][recipe]") {
+  const Dataset data = faces();
+  TrainSettings s = small_settings();
+  s.epochs = 40;
+  s.lr = 1e-9;  // nothing is learned: no epoch beats the first ones by much
+  s.patience = 3;
+  s.min_delta = 0.5;
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "whole");
+  const Ran ran = run_for(data, s, folder);
+  CHECK(ran.result.finished);
+  CHECK(ran.result.history.size() == 4);
+  REQUIRE(ran.said.size() == 1);
+  CHECK(ran.said[0] == "stopping early: 3 epochs without a better validation accuracy");
+  CHECK(ran.result.best_epoch == best_epoch(find_monitor("val_accuracy"), ran.result.history));
+
+  RunFolder cut = RunFolder::create(scratch.path / "cut");
+  CHECK_FALSE(run_for(data, s, cut, 9).result.finished);
+  CHECK(run_for(data, s, cut).result.history.size() == 4);
+}
+
+TEST_CASE("training: schedules, class weights and focal loss go on bit for bit", "[train][recipe]") {
+  const Dataset data = faces();
+  Scratch scratch;
+  int run = 0;
+  for (const char* schedule : {"onecycle", "plateau"}) {
+    INFO(schedule);
+    TrainSettings s = small_settings();
+    s.schedule = schedule;
+    s.plateau_patience = 0;
+    s.min_delta = 1;  // every epoch is a plateau
+    s.drop_factor = 0.5;
+    s.min_lr = 1e-3;
+    s.epochs = 4;
+    s.class_weights = "1,2,3,4,5,6,7";
+    s.focal_gamma = 2;
+    RunFolder whole = RunFolder::create(scratch.path / std::to_string(run++)), cut = RunFolder::create(scratch.path / std::to_string(run++));
+    const TrainResult expected = run_for(data, s, whole).result;
+    for (const int steps : {5, 2}) CHECK_FALSE(run_for(data, s, cut, steps).result.finished);
+    const TrainResult got = run_for(data, s, cut).result;
+    CHECK(got.finished);
+    CHECK(cut.load([](const std::string&) {})->states == whole.load([](const std::string&) {})->states);
+    for (size_t e = 0; e < 4; ++e) CHECK(got.history[e].learning_rate == expected.history[e].learning_rate);
+    if (std::string(schedule) == "plateau") {
+      CHECK(expected.history[1].learning_rate == s.lr);
+      CHECK(expected.history[2].learning_rate == 0.5 * s.lr);
+      CHECK(expected.history[3].learning_rate == 1e-3);  // two drops would go below --min-lr
+    }
+
+    TrainSettings plain = s;
+    plain.class_weights = "";
+    RunFolder other = RunFolder::create(scratch.path / std::to_string(run++));
+    run_for(data, plain, other);
+    CHECK_FALSE(other.load([](const std::string&) {})->states == whole.load([](const std::string&) {})->states);
+  }
+}
