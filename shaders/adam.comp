@@ -4,7 +4,7 @@
 // coupled: g = grad + weight_decay * param; decoupled: param -= rate * weight_decay * param first.
 // hyper[7] is 1 - beta2 formed in double: from the rounded beta2 = 0.999 it would be off by 5e-5. 0: formed here.
 // kKeras puts epsilon inside the correction: param' = param - rate * bias1 / sqrt(bias2) * m' / (sqrt(v') + eps)
-// kScaled: gradients are loss_scale times too large, and where one of the step is not finite, nothing changes.
+// kScaled: gradients are loss_scale times too large. kMaySkip: where one of the step is not finite, nothing changes.
 //   0 grad, 1 param, 2 m, 3 v   f32, packed alike, the last three written in place
 //   4 hyper [8], 5 ranges, 6 loss_scale [1], 7 nonfinite [1]: 0 or 1
 #version 450
@@ -14,8 +14,9 @@
 layout(push_constant) uniform Params { Pack push; };
 #include "pack.glsl"
 layout(constant_id = 3) const uint kScaled = 0;
-layout(constant_id = 4) const uint kDecoupled = 0;
-layout(constant_id = 5) const uint kKeras = 0;
+layout(constant_id = 4) const uint kMaySkip = 0;
+layout(constant_id = 5) const uint kDecoupled = 0;
+layout(constant_id = 6) const uint kKeras = 0;
 PACK_INPUT(0, grad)
 PACK_IN_PLACE(1, param)
 PACK_IN_PLACE(2, m)
@@ -27,7 +28,7 @@ INPUT1_F32(7, nonfinite);
 
 void main() {
   const uint group = linear_group();
-  if (group >= push.groups || (kScaled != 0 && nonfinite[0] != 0.0)) return;
+  if (group >= push.groups || (kMaySkip != 0 && nonfinite[0] != 0.0)) return;
   const PackRange range = pack_range(group);
   const float rate = hyper[0] * range.rate_factor, weight_decay = hyper[4] * range.decay_factor;
   const float beta1 = hyper[1], beta2 = hyper[2], eps = hyper[3];

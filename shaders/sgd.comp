@@ -1,6 +1,6 @@
 // g = grad + weight_decay * param; velocity' = momentum * velocity + g; param' = param - rate * d,
 // d = velocity' or, with Nesterov's momentum, g + momentum * velocity'        as torch.optim.SGD (dampening 0)
-// kScaled: gradients are loss_scale times too large, and where one of the step is not finite, nothing changes.
+// kScaled: gradients are loss_scale times too large. kMaySkip: where one of the step is not finite, nothing changes.
 //   0 grad, 1 param, 2 velocity   f32, packed alike, the last two written in place
 //   3 hyper [8], 4 ranges, 5 loss_scale [1], 6 nonfinite [1]: 0 or 1
 #version 450
@@ -10,7 +10,8 @@
 layout(push_constant) uniform Params { Pack push; };
 #include "pack.glsl"
 layout(constant_id = 3) const uint kScaled = 0;
-layout(constant_id = 4) const uint kNesterov = 0;
+layout(constant_id = 4) const uint kMaySkip = 0;
+layout(constant_id = 5) const uint kNesterov = 0;
 PACK_INPUT(0, grad)
 PACK_IN_PLACE(1, param)
 PACK_IN_PLACE(2, velocity)
@@ -21,7 +22,7 @@ INPUT1_F32(6, nonfinite);
 
 void main() {
   const uint group = linear_group();
-  if (group >= push.groups || (kScaled != 0 && nonfinite[0] != 0.0)) return;
+  if (group >= push.groups || (kMaySkip != 0 && nonfinite[0] != 0.0)) return;
   const PackRange range = pack_range(group);
   const float rate = hyper[0] * range.rate_factor, momentum = hyper[1], weight_decay = hyper[4] * range.decay_factor;
   const float unscale = kScaled != 0 ? 1.0 / loss_scale[0] : 1.0;

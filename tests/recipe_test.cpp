@@ -1,12 +1,16 @@
 // What a recipe asks for beside the optimizer: schedules and early stopping against PyTorch's and Keras' rules, class weights, focal loss.
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 
+#include "models/init.h"
 #include "runtime/error.h"
 #include "tests/catch.h"
 #include "tests/op_shader.h"
 #include "tools/train/class_weights.h"
 #include "tools/train/monitor.h"
+#include "tools/train/saved_network.h"
+#include "tools/train/stepper.h"
 #include "tools/train/training.h"
 
 using namespace vkfer;
@@ -177,6 +181,9 @@ TEST_CASE("training: schedules, class weights and focal loss go on bit for bit",
     s.epochs = 4;
     s.class_weights = "1,2,3,4,5,6,7";
     s.focal_gamma = 2;
+    s.clip_norm = 0.5;
+    s.ema = 0.9;
+    if (std::string(schedule) == "plateau") s.micro_batch = 4;
     RunFolder whole = RunFolder::create(scratch.path / std::to_string(run++)), cut = RunFolder::create(scratch.path / std::to_string(run++));
     const TrainResult expected = run_for(data, s, whole).result;
     for (const int steps : {5, 2}) CHECK_FALSE(run_for(data, s, cut, steps).result.finished);
@@ -196,4 +203,104 @@ TEST_CASE("training: schedules, class weights and focal loss go on bit for bit",
     run_for(data, plain, other);
     CHECK_FALSE(other.load([](const std::string&) {})->states == whole.load([](const std::string&) {})->states);
   }
+}
+
+namespace {
+
+// Steps of SGD without momentum on one batch, and what each leaves.
+struct Steps {
+  States states{test_device()};
+  std::unique_ptr<Stepper> stepper;
+  std::vector<std::map<std::string, std::vector<float>>> parameters;  // before the first step, then after each
+
+  Steps(const OptimizerSettings& settings, DType storage, int pieces, int count) {
+    NetworkSettings n;
+    n.model = &find_model("compact_mobilenetv2");
+    n.preprocessing = n.model->preprocessing;
+    n.size = 16, n.batch = 4, n.storage = storage, n.dropout = 0, n.frozen_batch_norm = true;
+    const OptimizerDef& sgd = find_optimizer("sgd");
+    stepper = std::make_unique<Stepper>(test_device(), states, plan_step(n, pieces, sgd, settings, target_for(test_device().info())));
+    initialise(stepper->graph(), states, 3);
+    remember();
+    std::vector<uint8_t> pixels(size_t(4 * 16 * 16 * n.pixel_channels));
+    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t((i * 2654435761u) >> 13);
+    const std::vector<int32_t> augment(16, 0), labels{0, 1, 2, 3};
+    for (int i = 0; i < count; ++i) {
+      stepper->run({pixels, augment, labels, sgd.hyper(settings, kRate, i + 1), 1, i, 0.75});
+      remember();
+    }
+  }
+  void remember() {
+    parameters.emplace_back();
+    for (const auto& [name, gradient] : stepper->plan().step.gradients) parameters.back()[name] = states.read(name);
+  }
+  // Of the change of all parameters in the first step, by the rate.
+  double change_norm() const {
+    double sum = 0;
+    for (const auto& [name, before] : parameters[0])
+      for (size_t i = 0; i < before.size(); ++i) sum += std::pow((double(parameters[1].at(name)[i]) - before[i]) / kRate, 2);
+    return std::sqrt(sum);
+  }
+  static constexpr double kRate = 0.5;
+};
+
+OptimizerSettings plain_sgd() {
+  OptimizerSettings s;
+  s.momentum = 0;
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("clipping: the norm of all gradients together stays below the limit", "[recipe][device]") {
+  OptimizerSettings s = plain_sgd();
+  const double norm = Steps(s, DType::f32, 1, 1).change_norm();
+  REQUIRE(norm > 0.01);
+  for (const DType storage : {DType::f32, DType::f16})
+    for (const int pieces : {1, 2}) {
+      if (storage == DType::f16 && !test_device().info().storage_16bit) continue;
+      INFO(dtype_name(storage) << " in " << pieces);
+      s.clip_norm = norm / 4;
+      CHECK(Steps(s, storage, pieces, 1).change_norm() == Approx(norm / 4).epsilon(1e-3));
+      s.clip_norm = norm * 4;
+      CHECK(Steps(s, storage, pieces, 1).change_norm() == Approx(norm).epsilon(5e-3));
+    }
+}
+
+TEST_CASE("averages: follow the parameters after each step", "[recipe][device]") {
+  OptimizerSettings s = plain_sgd();
+  s.ema = true;
+  for (const int pieces : {1, 2}) {
+    Steps steps(s, DType::f32, pieces, 3);
+    double wrong = 0, size = 0;
+    for (const auto& [name, first] : steps.parameters[0])
+      for (size_t i = 0; i < first.size(); ++i) {
+        double average = 0;  // states are zero at first
+        for (size_t step = 1; step < 4; ++step) average = 0.75 * average + 0.25 * steps.parameters[step].at(name)[i];
+        const double got = steps.states.read(kAverage + name)[i];
+        wrong += (got - average) * (got - average), size += average * average;
+        if (i > 20) break;
+      }
+    CHECK(std::sqrt(wrong / size) < 1e-6);
+  }
+}
+
+TEST_CASE("training: the weights of a run with averages are the averages", "[train][recipe]") {
+  const Dataset data = faces();
+  TrainSettings s = small_settings();
+  s.ema = 0.99;
+  s.epochs = 1;
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  run_for(data, s, folder);
+  const auto checkpoint = folder.load([](const std::string&) {});
+  const SavedNetwork saved = read_network(model_path(folder.path()));
+  const std::string name = saved.network.classifier() + ".bias";
+  const std::vector<float> weights = saved.weights.at(name).floats();
+  const auto same = [&](const std::string& state) {
+    const auto& bytes = checkpoint->states.at(state);
+    return bytes.size() == weights.size() * sizeof(float) && std::memcmp(bytes.data(), weights.data(), bytes.size()) == 0;
+  };
+  CHECK(same(kAverage + name));
+  CHECK_FALSE(same(name));
 }

@@ -88,12 +88,17 @@ extern const OpDef squared_error_sums;
 // adam(param, grad, m, v, hyper) -> new param, new m, new v; attr decoupled 0|1 (AdamW), epsilon = torch (outside sqrt(v_hat)) | keras
 // Both take many parameters at once: with attr tensors = n the inputs are n params, then n grads, n velocities (or m, v), hyper, the outputs n new
 //   params, then n new velocities. rate_factors, decay_factors (lists of n numbers, default 1) multiply a tensor's learning rate and weight decay.
-// Both take mixed precision's (..., hyper, loss_scale [1], nonfinite [1]): gradients are divided by the scale; all stays as it is when nonfinite is not 0.
+// Both take (..., hyper, loss_scale [1] (, nonfinite [1])): gradients are divided by the scale; all stays as it is when nonfinite is not 0.
 extern const OpDef sgd, adam;
 
-// ---- accumulate.cpp
-// accumulate(sum, x, first [1]) -> new sum = x where first is not 0, else sum + x; attr tensors: that many sums, then x
-extern const OpDef accumulate;
+// ---- follow.cpp: both take many tensors at once: with attr tensors = n the inputs are n of the first kind, n x, the number
+// accumulate(sum, x, first [1]) -> new sum = x where first is not 0, else sum + x
+// ema(average, x, decay [1]) -> new average = decay * average + (1 - decay) * x
+extern const OpDef accumulate, ema;
+// ---- gradient_norm.cpp
+// sum_squares(x (x n: attr tensors) (, earlier [1])) -> [1] = earlier + sum of x^2
+// clip_scale(sum [1], scale [1]) -> [1] = scale / min(1, max_norm / (sqrt(sum) / scale + 1e-6)): what the optimizers are to divide by; attr max_norm
+extern const OpDef sum_squares, clip_scale;
 
 // ---- loss_scale.cpp -----------------------------------------------------------------------------------------------
 // nonfinite(x (x n: attr tensors) (, earlier [1])) -> [1]: 1 when an element is infinite or no number, or when earlier is not 0; else 0

@@ -16,22 +16,21 @@ constexpr int64_t kHyper = 8;
 // What a step reads besides the packed tensors: hyper, and with mixed precision the loss scale and whether the step is to be skipped.
 struct Extras {
   size_t first;      // input number of hyper
-  bool scaled;
+  bool scaled, may_skip;
 };
 
 Extras extras_of(const Attrs& attrs, size_t inputs, size_t kinds) {
   const size_t first = kinds * size_t(attrs.integer("tensors", 1));
-  return {first, inputs > first + 1};
+  return {first, inputs > first + 1, inputs > first + 2};
 }
 
 size_t check_step(std::string_view op, std::string_view label, const Attrs& attrs, std::span<const TensorDesc> in,
                   std::initializer_list<std::string_view> kinds) {
   const InputCheck check(op, label, in);
   const size_t n = check_packed(check, attrs, in, kinds, 1, 3);
-  const auto [first, scaled] = extras_of(attrs, in.size(), kinds.size());
+  const auto [first, scaled, may_skip] = extras_of(attrs, in.size(), kinds.size());
   check.dtype(first, "hyper", DType::f32);
   check.shape(first, "hyper", Shape{kHyper});
-  check.require(!scaled || in.size() == first + 3, "got {} inputs, expected loss_scale and nonfinite after hyper, or neither.", in.size());
   for (size_t i = first + 1; i < in.size(); ++i) check.dtype(i, "loss_scale, nonfinite", DType::f32), check.shape(i, "loss_scale, nonfinite", Shape{1});
   for (const char* name : {"rate_factors", "decay_factors"}) {
     const size_t got = attrs.numbers(name, {}).size();
@@ -50,22 +49,22 @@ void lower_step(Lowering& l, const char* module, int kinds, std::initializer_lis
   const int n = l.tensors();
   for (int kept = 0; kept < kinds - 1; ++kept)
     for (int t = 0; t < n; ++t) copy_unless_updated(l, kept * n + t, (kept ? kept + 1 : 0) * n + t);
-  const auto [first, scaled] = extras_of(l.attrs(), size_t(l.inputs()), size_t(kinds));
+  const auto [first, scaled, may_skip] = extras_of(l.attrs(), size_t(l.inputs()), size_t(kinds));
   const int hyper = int(first);
   for (const PackLaunch& launch : pack_launches(l, l.attrs().numbers("rate_factors", {}), l.attrs().numbers("decay_factors", {}))) {
     std::vector<Binding> bindings{l.in_pack(1, launch.offset, launch.bytes)};
     for (int kept = 0; kept < kinds - 1; ++kept) bindings.push_back(l.out_pack(kept, launch.offset, launch.bytes));
     bindings.push_back(l.in(hyper));
     bindings.push_back(l.table(std::as_bytes(std::span(launch.ranges))));
-    for (int i = 1; i <= 2; ++i) bindings.push_back(l.in(scaled ? hyper + i : hyper));  // bound, but not read
-    std::vector<uint32_t> constants{l.target.workgroup, l.target.vectors_per_invocation, launch.ragged, scaled};
+    bindings.push_back(l.in(scaled ? hyper + 1 : hyper)), bindings.push_back(l.in(may_skip ? hyper + 2 : hyper));  // else bound, but not read
+    std::vector<uint32_t> constants{l.target.workgroup, l.target.vectors_per_invocation, launch.ragged, scaled, may_skip};
     constants.insert(constants.end(), selectors);
     l.dispatch(module, std::move(constants), std::move(bindings), params::Pack{uint32_t(launch.ranges.size()), launch.groups},
                l.linear_groups(launch.groups));
   }
 }
 
-// Rows of cases(): `tensors` shapes, each kind filled alike. scale 0: without mixed precision.
+// Rows of cases(): `tensors` shapes, each kind filled alike. scale 0: without; nonfinite -1: a scale alone.
 Case step_case(const std::vector<Shape>& tensors, const std::vector<Fill>& kinds, Attrs attrs, Numbers hyper, double scale = 0,
                double nonfinite = 0) {
   Case c{.attrs = std::move(attrs)};
@@ -74,7 +73,8 @@ Case step_case(const std::vector<Shape>& tensors, const std::vector<Fill>& kinds
     for (const Shape& shape : tensors) c.in.push_back(f32(shape)), c.fill.push_back(fill);
   const auto fixed = [&](Numbers numbers) { c.in.push_back(f32({int64_t(numbers.size())})), c.fill.push_back(Fill::fixed(numbers)); };
   fixed(std::move(hyper));
-  if (scale != 0) fixed({scale}), fixed({nonfinite});
+  if (scale != 0) fixed({scale});
+  if (scale != 0 && nonfinite >= 0) fixed({nonfinite});
   return c;
 }
 
@@ -89,10 +89,10 @@ std::vector<TensorDesc> sgd_shape(const Attrs& attrs, std::span<const TensorDesc
 
 void sgd_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
   const size_t n = out.size() / 2;
-  const auto [first, scaled] = extras_of(attrs, in.size(), 3);
+  const auto [first, scaled, may_skip] = extras_of(attrs, in.size(), 3);
   const HostTensor& hyper = in[first];
   const double momentum = hyper[1], unscale = scaled ? 1 / in[first + 1][0] : 1;
-  const bool skipped = scaled && in[first + 2][0] != 0;
+  const bool skipped = may_skip && in[first + 2][0] != 0;
   for (size_t t = 0; t < n; ++t) {
     const HostTensor &param = in[t], &grad = in[n + t], &old = in[2 * n + t];
     const double rate = hyper[0] * factor_of(attrs, "rate_factors", t), weight_decay = hyper[4] * factor_of(attrs, "decay_factors", t);
@@ -127,7 +127,8 @@ std::vector<Case> sgd_cases() {
           row({{64}, {128}}, false, {0.05, 0.8, 0, 0, 1e-3, 0, 0, 0}),
           row(kManyTensors, false, whole, {}, 0.5),
           row({{5}, {7}}, false, whole, {}, 65536, 1),
-          row({{5}, {7}}, true, {0.05, 0.8, 0, 0, 1e-3, 0, 0, 0}, {}, 1024)};
+          row({{5}, {7}}, true, {0.05, 0.8, 0, 0, 1e-3, 0, 0, 0}, {}, 1024),
+          row(kManyTensors, true, whole, {}, 4, -1)};
 }
 
 // ---- adam ----
@@ -149,12 +150,12 @@ std::vector<TensorDesc> adam_shape(const Attrs& attrs, std::span<const TensorDes
 
 void adam_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
   const size_t n = out.size() / 3;
-  const auto [first, scaled] = extras_of(attrs, in.size(), 4);
+  const auto [first, scaled, may_skip] = extras_of(attrs, in.size(), 4);
   const HostTensor& hyper = in[first];
   const double beta1 = hyper[1], beta2 = hyper[2], eps = hyper[3];
   const double bias1 = hyper[5], bias2 = hyper[6], rest2 = hyper[7] != 0 ? hyper[7] : 1 - beta2;
   const double unscale = scaled ? 1 / in[first + 1][0] : 1;
-  const bool skipped = scaled && in[first + 2][0] != 0;
+  const bool skipped = may_skip && in[first + 2][0] != 0;
   const bool decoupled = attrs.integer("decoupled", 0) != 0, keras = keras_epsilon(attrs, "");
   for (size_t t = 0; t < n; ++t) {
     const double rate = hyper[0] * factor_of(attrs, "rate_factors", t), weight_decay = hyper[4] * factor_of(attrs, "decay_factors", t);
@@ -194,7 +195,8 @@ std::vector<Case> adam_cases() {
           row({{6, 6}}, false, "torch", large),      row(kManyTensors, true, "torch", tenth),
           row(kManyTensors, true, "torch", large, factors), row(kManyTensors, false, "torch", large, factors),
           row({{64}, {128}}, false, "keras", tenth), row(kManyTensors, true, "torch", tenth, {}, 1024),
-          row({{5}, {7}}, false, "torch", large, {}, 65536, 1)};
+          row({{5}, {7}}, false, "torch", large, {}, 65536, 1),
+          row(kManyTensors, true, "torch", tenth, {}, 4, -1)};
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ enum class StemChannels { as_stored, sum, replicate };
 // class count differs.
 struct LoadOptions {
   std::string classifier;
-  std::vector<std::string> ignored_prefixes = {"optimizer.", "metrics.", "loss_scale"};  // states of training, not of the network
+  std::vector<std::string> ignored_prefixes = {"optimizer.", "metrics.", "loss_scale", "gradient_sum.", "ema."};  // states of training, not of the network
   std::vector<std::string> only;  // not empty: these states, and no others; what else is in the file is not looked at
   bool skip_classifier = false;   // transfer learning: leave the classifier's states as they are
   bool partial = false;           // take what fits, and list the rest instead of failing

@@ -86,6 +86,8 @@ const std::vector<Argument>& table() {
       {"--patience", "E", "stop after so many epochs without a gain", option(&A::patience), range(&A::patience, 0, 1000000)},
       {"--min-delta", "D", "what counts as a gain", option(&A::min_delta), range(&A::min_delta, 0.0, 1e6)},
       {"--class-weights", "W", "balanced, or numbers: w1,w2,...", option(&A::class_weights)},
+      {"--clip-norm", "N", "keep the gradients' norm below it", option(&A::clip_norm), range(&A::clip_norm, 0.0, 1e9)},
+      {"--ema", "DECAY", "use averaged weights, as 0.999", option(&A::ema), range(&A::ema, 0.0, 0.999999)},
       {"--focal-gamma", "G", "focal loss: easy images count less", option(&A::focal_gamma), range(&A::focal_gamma, 0.0, 100.0)},
       {"--label-smoothing", "S", "of the training loss", option(&A::label_smoothing), range(&A::label_smoothing, 0.0, 0.999)},
       {"--dropout", "P", "default: the network's own", option(&A::dropout), range(&A::dropout, 0.0, 0.999)},

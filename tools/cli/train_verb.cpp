@@ -149,6 +149,7 @@ const Verb train_verb{
     .arguments = {"--model", "--data", "--size", "--channels", "--batch", "--epochs", "--optimizer", "--lr", "--momentum",
                   "--nesterov", "--weight-decay", "--schedule", "--warmup-epochs", "--drop-epochs", "--drop-factor",
                   "--min-lr", "--plateau-patience", "--monitor", "--patience", "--min-delta", "--class-weights", "--focal-gamma",
+                  "--clip-norm", "--ema",
                   "--label-smoothing", "--dropout", "--no-flip", "--crop", "--seed", "--val-fraction", "--test-fraction",
                   "--skip-bad", "--weights", "--preprocessing", "--padding", "--head", "--va", "--freeze", "--freeze-backbone", "--precision",
                   "--memory-budget", "--micro-batch", "--recompute",

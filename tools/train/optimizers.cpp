@@ -65,7 +65,7 @@ std::vector<std::vector<TrainedParameter>> packed_groups(const Graph& g, std::sp
   return groups;
 }
 
-void add_optimizer(Graph& g, const OptimizerDef& def, const OptimizerSettings& settings, std::span<const TrainedParameter> group, Value hyper,
+std::vector<Value> add_optimizer(Graph& g, const OptimizerDef& def, const OptimizerSettings& settings, std::span<const TrainedParameter> group, Value hyper,
                    const LossScaling& scaling) {
   std::vector<Value> in, kept;
   std::vector<double> rate_factors, decay_factors;
@@ -82,7 +82,8 @@ void add_optimizer(Graph& g, const OptimizerDef& def, const OptimizerSettings& s
       in.push_back(kept.back());
     }
   in.push_back(hyper);
-  if (scaling.scale) in.insert(in.end(), {scaling.scale, scaling.nonfinite});
+  if (scaling.scale) in.push_back(scaling.scale);
+  if (scaling.nonfinite) in.push_back(scaling.nonfinite);
   Attrs attrs = def.attrs(settings);
   attrs.set("tensors", int64_t(group.size()));
   const auto set_factors = [&](const char* name, const std::vector<double>& factors) {
@@ -92,6 +93,7 @@ void add_optimizer(Graph& g, const OptimizerDef& def, const OptimizerSettings& s
   set_factors("decay_factors", decay_factors);
   const std::vector<Value> out = g.add(*def.op, std::move(attrs), in, std::string(def.name));
   for (size_t i = 0; i < kept.size(); ++i) g.update(kept[i], out[i]);
+  return {out.begin(), out.begin() + ptrdiff_t(group.size())};
 }
 
 }  // namespace vkfer

@@ -16,6 +16,8 @@ struct OptimizerSettings {
   bool nesterov = false;      // sgd
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // adam, adamw
   double weight_decay = 0;    // applied to every parameter, as torch does
+  double clip_norm = 0;       // the norm of all gradients together is kept below; 0: it is not
+  bool ema = false;           // averages of the parameters are kept, see kAverage
 };
 
 using Hyper = std::array<float, 8>;  // see ops::sgd, ops::adam
@@ -39,17 +41,17 @@ struct TrainedParameter {
   double rate_factor = 1, decay_factor = 1;
 };
 
-// What dynamic loss scaling adds to a step; invalid values without it.
+// What gradients are divided by, and whether the step counts; invalid values without loss scaling and clipping.
 struct LossScaling {
-  Value scale;      // state [1]
-  Value nonfinite;  // [1]: not 0 when the step must change nothing
+  Value scale;      // [1]
+  Value nonfinite;  // [1]: not 0 when the step must change nothing; invalid: it never is
 };
 
 // Groups as parameters are packed: neighbours, up to a moderate size together. A large one is alone.
 std::vector<std::vector<TrainedParameter>> packed_groups(const Graph&, std::span<const TrainedParameter>);
 
 // Adds the optimizer's node for a group of parameters: afterwards they and their optimizer states take their new values at the
-// end of a run.
-void add_optimizer(Graph&, const OptimizerDef&, const OptimizerSettings&, std::span<const TrainedParameter>, Value hyper, const LossScaling& = {});
+// end of a run. Returns the parameters' new values.
+std::vector<Value> add_optimizer(Graph&, const OptimizerDef&, const OptimizerSettings&, std::span<const TrainedParameter>, Value hyper, const LossScaling& = {});
 
 }  // namespace vkfer

@@ -26,7 +26,7 @@ const Json& before_it_existed() {
   static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"head", ""}, {"freeze", ""},
                               {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false},
                               {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
-                              {"class_weights", ""}, {"focal_gamma", 0}};
+                              {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0}};
   return values;
 }
 
@@ -37,6 +37,8 @@ OptimizerSettings TrainSettings::optimizer_settings() const {
   s.momentum = momentum;
   s.nesterov = nesterov;
   s.weight_decay = weight_decay;
+  s.clip_norm = clip_norm;
+  s.ema = ema > 0;
   return s;
 }
 
@@ -97,6 +99,8 @@ void check_settings(const TrainSettings& s) {
   within("--plateau-patience", s.plateau_patience, 0, 1000000);
   within("--patience", s.patience, 0, 1000000);
   within("--min-delta", s.min_delta, 0.0, 1e6);
+  within("--clip-norm", s.clip_norm, 0.0, 1e9);
+  within("--ema", s.ema, 0.0, 0.999999);
   within("--focal-gamma", s.focal_gamma, 0.0, 100.0);
   find_monitor(s.monitor);
   parse_class_weights(s.class_weights);

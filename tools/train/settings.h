@@ -33,6 +33,8 @@ struct TrainSettings {
   int patience = 0;                // stop after so many epochs without a gain; 0: never
   double min_delta = 0;            // of the monitored figure: what counts as a gain
   std::string class_weights;       // "": all 1; balanced: n / (k n_c); or numbers in the order of the labels
+  double clip_norm = 0;            // see OptimizerSettings; 0: none
+  double ema = 0;                  // decay of the parameters' averages, which validation and the weights then use; 0: none
   double focal_gamma = 0;          // Lin et al., Focal Loss, 2017
   double label_smoothing = 0;
   double dropout = -1;             // -1: the model's own
@@ -80,6 +82,8 @@ void for_each_setting(Settings& s, F&& f) {
   f("patience", s.patience);
   f("min_delta", s.min_delta);
   f("class_weights", s.class_weights);
+  f("clip_norm", s.clip_norm);
+  f("ema", s.ema);
   f("focal_gamma", s.focal_gamma);
   f("label_smoothing", s.label_smoothing);
   f("dropout", s.dropout);

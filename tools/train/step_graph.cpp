@@ -129,12 +129,42 @@ void add_gradient_sums(StepGraph& s, const std::vector<std::vector<TrainedParame
   }
 }
 
+// The optimizer divides by what clipping makes of the scale: that of mixed precision, or 1 (the gradient of the loss by itself).
+Value add_clipping(Graph& g, Value scale, double max_norm, const std::vector<std::vector<TrainedParameter>>& groups) {
+  Value sum;
+  for (const auto& group : groups) {
+    std::vector<Value> in;
+    for (const TrainedParameter& t : group) in.push_back(t.gradient);
+    if (sum) in.push_back(sum);
+    sum = g.add1(ops::sum_squares, {{"tensors", int64_t(group.size())}}, in, "gradient_norm");
+  }
+  if (!scale) scale = g.state(kLossScale, {{1}, DType::f32}, {.init = "ones"});
+  return g.add1(ops::clip_scale, {{"max_norm", max_norm}}, {sum, scale}, "clip");
+}
+
+void add_averages(StepGraph& s, std::span<const TrainedParameter> group, const std::vector<Value>& parameters) {
+  Graph& g = s.graph;
+  if (!s.ema_decay) s.ema_decay = g.input("ema_decay", {{1}, DType::f32});
+  std::vector<Value> in, averages;
+  for (const TrainedParameter& t : group) averages.push_back(g.state(kAverage + g.info(t.parameter).name, g.desc(t.parameter)));
+  in = averages;
+  in.insert(in.end(), parameters.begin(), parameters.end());
+  in.push_back(s.ema_decay);
+  const std::vector<Value> out = g.add(ops::ema, {{"tensors", int64_t(group.size())}}, in, "ema");
+  for (size_t i = 0; i < averages.size(); ++i) g.update(averages[i], out[i]);
+}
+
 void add_optimizers(StepGraph& s, const OptimizerDef& optimizer, const OptimizerSettings& settings, const std::vector<TrainedParameter>& trained) {
   s.hyper = s.graph.input("hyper", {{8}, DType::f32});
   const std::vector<std::vector<TrainedParameter>> groups = packed_groups(s.graph, trained);
-  const LossScaling scaling = s.loss_scale ? add_nonfinite(s.graph, s.loss_scale, groups) : LossScaling{};
-  for (const auto& group : groups) add_optimizer(s.graph, optimizer, settings, group, s.hyper, scaling);
-  if (scaling.nonfinite) update_loss_scale(s.graph, scaling);
+  LossScaling scaling = s.loss_scale ? add_nonfinite(s.graph, s.loss_scale, groups) : LossScaling{};
+  const LossScaling unclipped = scaling;
+  if (settings.clip_norm > 0 && !groups.empty()) scaling.scale = add_clipping(s.graph, scaling.scale, settings.clip_norm, groups);
+  for (const auto& group : groups) {
+    const std::vector<Value> parameters = add_optimizer(s.graph, optimizer, settings, group, s.hyper, scaling);
+    if (settings.ema) add_averages(s, group, parameters);
+  }
+  if (unclipped.nonfinite) update_loss_scale(s.graph, unclipped);
 }
 
 Value loss_scale_state(Graph& g) { return g.state(kLossScale, {{1}, DType::f32}, {.init = kInitialLossScale}); }

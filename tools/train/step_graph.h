@@ -44,6 +44,7 @@ struct Regression {
 
 inline constexpr const char* kLossScale = "loss_scale";               // state [1]: what the gradients are too large by
 inline constexpr const char* kLossScaleCounts = "loss_scale.counts";  // state [2], see ops::loss_scale_update; with f16 storage
+inline constexpr const char* kAverage = "ema.";                       // and the parameter's name: a state, with OptimizerSettings::ema
 inline constexpr const char* kGradientSum = "gradient_sum.";          // and the parameter's name: a state, with sum_gradients
 
 struct StepGraph {
@@ -54,6 +55,7 @@ struct StepGraph {
   Value class_weights;              // f32 [k]
   Value step;                       // i32 [5], see ops::dropout; invalid when there is no dropout
   Value hyper;                      // f32 [8]; training only, without sum_gradients
+  Value ema_decay;                  // f32 [1]; with OptimizerSettings::ema, where hyper is
   Value class_share;                // f32 [1]: of the batch's class weights, those of this run's images; with sum_gradients
   Value first;                      // f32 [1]: not 0 begins new sums; with sum_gradients
   Value loss_scale;                 // state [1]; training with f16 storage only

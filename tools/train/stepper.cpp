@@ -36,6 +36,12 @@ void write_regression(Executor& e, const Regression& r, std::span<const float> p
   if (r.share) e.write(r.share, std::vector<float>{share(piece, all, is_known)});
 }
 
+// For the optimizer's part of a step.
+void write_update(Executor& e, const StepGraph& s, const StepInputs& in) {
+  e.write(s.hyper, std::span<const float>(in.hyper));
+  if (s.ema_decay) e.write(s.ema_decay, std::vector<float>{float(in.ema_decay)});
+}
+
 }  // namespace
 
 void write_targets(Executor& e, const Regression& r, std::span<const float> values) {
@@ -64,7 +70,7 @@ void Stepper::submit_piece(const StepInputs& in, int piece) {
   e.write(s.pixels, part(in.pixels, piece, pieces));
   e.write(s.augment, part(in.augment, piece, pieces));
   e.write(s.labels, part(in.labels, piece, pieces));
-  if (s.hyper) e.write(s.hyper, std::span<const float>(in.hyper));
+  if (s.hyper) write_update(e, s, in);
   if (s.step) {
     const auto low = [](uint64_t v) { return int32_t(uint32_t(v)); };
     const auto index = uint64_t(in.index);
@@ -83,7 +89,7 @@ void Stepper::submit(const StepInputs& in) {
   if (steps_ >= Executor::kMostInFlight) fail("train", "{} steps are on their way. Fix: finish() first", steps_);
   for (int piece = 0; piece < plan_.pieces; ++piece) submit_piece(in, piece);
   if (optimizer_) {
-    optimizer_->write(plan_.optimizer.hyper, std::span<const float>(in.hyper));
+    write_update(*optimizer_, plan_.optimizer, in);
     optimizer_->submit();
   }
   ++steps_;

@@ -63,6 +63,9 @@ std::string difference(const Arithmetic& then, const Arithmetic& now) {
   return {};
 }
 
+// Early averages would remember the beginning for too long (tf.train.ExponentialMovingAverage with num_updates).
+double ema_decay(double decay, int64_t step) { return std::min(decay, double(step + 1) / double(step + 10)); }
+
 }  // namespace
 
 std::string driver_text(const DeviceInfo& info) { return info.driver_name + " " + info.driver_info; }
@@ -135,7 +138,8 @@ void Training::build(const Target& target, bool goes_on) {
   evaluated.batch = plan.network.batch;
   stepper_ = std::make_unique<Stepper>(device_, states_, std::move(plan));
   stepper_->set_class_weights(class_weights_);
-  evaluator_ = std::make_unique<Evaluator>(device_, states_, evaluated, target);
+  if (settings_.ema > 0) averaged_ = std::make_unique<States>(device_);
+  evaluator_ = std::make_unique<Evaluator>(device_, this->evaluated(), evaluated, target);
 }
 
 std::vector<std::string> Training::states_without_affect() const {
@@ -149,7 +153,7 @@ std::vector<std::string> Training::states_without_affect() const {
 
 void Training::start() {
   initialise(stepper_->graph(), states_, settings_.seed);
-  if (settings_.weights.empty()) return;
+  if (settings_.weights.empty()) return start_averages();
   const SavedNetwork saved = read_network(settings_.weights, settings_.model, 0, settings_.channels);
   LoadOptions options{.classifier = network_.classifier()};
   if (saved.network.head != network_.head) {
@@ -164,6 +168,7 @@ void Training::start() {
     options.skip_classifier = true;
   }
   load_weights(saved.weights, evaluator_->graph(), states_, options);
+  start_averages();
 }
 
 // What a checkpoint holds: all but sums that begin anew.
@@ -253,6 +258,19 @@ bool Training::train_epoch(RunFolder& folder) {
   return !stopped;
 }
 
+// They begin as the parameters do.
+void Training::start_averages() {
+  for (const std::string& name : states_.names())
+    if (name.starts_with(kAverage)) states_.write_bytes(name, states_.read_bytes(name.substr(std::string_view(kAverage).size())));
+}
+
+// Into the evaluated network: averages of what is averaged, the rest as it is.
+void Training::take_averages() {
+  if (!averaged_) return;
+  for (const std::string& name : averaged_->names())
+    if (!name.starts_with(kEvalSums)) averaged_->write_bytes(name, states_.read_bytes(states_.has(kAverage + name) ? kAverage + name : name));
+}
+
 double Training::rate(int64_t index) const {
   const double scheduled = learning_rate(schedule_, settings_.schedule_settings(steps_per_epoch_), settings_.lr, index);
   if (!schedule_.follows_plateaus) return scheduled;
@@ -283,7 +301,7 @@ void Training::start_step(std::vector<int64_t> positions, const std::vector<uint
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
   if (stepper_->scales_loss()) finish_steps();
   const Hyper hyper = optimizer_.hyper(optimizer_settings(index), lr, index + 1 - skipped_steps_);
-  stepper_->submit({pixels, augment, labels, hyper, settings_.seed, index, valence, arousal});
+  stepper_->submit({pixels, augment, labels, hyper, settings_.seed, index, ema_decay(settings_.ema, index), valence, arousal});
   steps_.push_back({lr, std::move(positions)});
 }
 
@@ -345,6 +363,7 @@ bool Training::finish_epoch() {
     if (hooks_.progress) hooks_.progress("validating", done, val_->size());
     return !stop_requested();
   };
+  take_averages();
   const std::optional<Evaluation> val = evaluator_->evaluate(*val_, {}, progress);
   if (!val) return false;
   const int64_t last = at_.order(steps_per_epoch_) - 1;
@@ -369,7 +388,7 @@ bool Training::finish_epoch() {
 std::vector<std::byte> Training::export_model() {
   WeightFile file;
   set_metadata(file, network_, dataset_.classes());
-  export_weights(evaluator_->graph(), states_, file);
+  export_weights(evaluator_->graph(), evaluated(), file);
   return safetensors_bytes(file);
 }
 
@@ -378,7 +397,7 @@ std::vector<std::byte> Training::export_model() {
 void Training::check_finite(const std::string& name, std::span<const std::byte> bytes) const {
   const Value state = stepper_->graph().find(name);
   const bool trained = state && stepper_->graph().info(state).state.trainable;
-  if (!trained && !name.starts_with("optimizer.")) return;
+  if (!trained && !name.starts_with("optimizer.") && !name.starts_with(kAverage)) return;
   for (size_t at = 0; at < bytes.size(); at += sizeof(float)) {
     float value = 0;
     std::memcpy(&value, bytes.data() + at, sizeof(value));

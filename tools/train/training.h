@@ -84,6 +84,9 @@ class Training {
   [[noreturn]] void fail_not_finite(double loss, const Step&) const;
   bool follow_loss_scale(double loss, const Step&);
   std::string batch_text(const Step&) const;
+  States& evaluated() { return averaged_ ? *averaged_ : states_; }
+  void start_averages();
+  void take_averages();
   Evaluation train_figures();
   bool finish_epoch();
   std::vector<std::byte> export_model();
@@ -106,6 +109,7 @@ class Training {
   std::unique_ptr<Sampler> sampler_;
   int64_t steps_per_epoch_ = 0;
   States states_;
+  std::unique_ptr<States> averaged_;  // with averages: the network that validation and the weights use
   std::unique_ptr<Stepper> stepper_;
   std::unique_ptr<Evaluator> evaluator_;
   Checkpoint at_;   // where the run is, steps on their way not counted; the states are read when it is saved
