@@ -134,9 +134,9 @@ static void read_profile(DeviceInfo& info) {
   // Up to 25.0 a load at one address within a loop is a gather of as many equal addresses (measured with 22.3.6).
   info.scalar_loads = llvmpipe && info.driver_version >= VK_MAKE_API_VERSION(0, 26, 0, 0);
   // Four gathers of 32 bits become eight loads of 128. With vectors of 512 bits (LP_NATIVE_VECTOR_WIDTH) llvmpipe 26.1.6 fetches
-  // wrong values from buffers of 128-bit texels.
+  // wrong values from buffers of 128-bit texels, with 128 bits it crashes.
   constexpr size_t kTexelBytes = 16;
-  info.texel_loads = llvmpipe && info.subgroup_size <= 8 && info.max_texel_elements >= info.max_storage_range / kTexelBytes;
+  info.texel_loads = llvmpipe && info.subgroup_size == 8 && info.max_texel_elements >= info.max_storage_range / kTexelBytes;
 }
 
 std::vector<MatrixShape> query_matrix_shapes(VkInstance instance, VkPhysicalDevice device) {
