@@ -12,6 +12,7 @@
 #include "tools/train/saved_network.h"
 #include "tools/train/stepper.h"
 #include "tools/train/training.h"
+#include "tools/train/warp.h"
 
 using namespace vkfer;
 using vkfer::test::test_device;
@@ -183,6 +184,7 @@ TEST_CASE("training: schedules, class weights and focal loss go on bit for bit",
     s.focal_gamma = 2;
     s.clip_norm = 0.5;
     s.ema = 0.9;
+    s.warp = {.rotate = 15, .shift = 0.1, .shear = 5, .zoom = 0.1, .perspective = 0.1, .brightness = 0.3, .contrast = 0.3, .saturation = 0.3, .erase = 0.5};
     if (std::string(schedule) == "plateau") s.micro_batch = 4;
     RunFolder whole = RunFolder::create(scratch.path / std::to_string(run++)), cut = RunFolder::create(scratch.path / std::to_string(run++));
     const TrainResult expected = run_for(data, s, whole).result;
@@ -226,7 +228,7 @@ struct Steps {
     for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t((i * 2654435761u) >> 13);
     const std::vector<int32_t> augment(16, 0), labels{0, 1, 2, 3};
     for (int i = 0; i < count; ++i) {
-      stepper->run({pixels, augment, labels, sgd.hyper(settings, kRate, i + 1), 1, i, 0.75});
+      stepper->run({.pixels = pixels, .augment = augment, .labels = labels, .hyper = sgd.hyper(settings, kRate, i + 1), .seed = 1, .index = i, .ema_decay = 0.75});
       remember();
     }
   }
@@ -303,4 +305,46 @@ TEST_CASE("training: the weights of a run with averages are the averages", "[tra
   };
   CHECK(same(kAverage + name));
   CHECK_FALSE(same(name));
+}
+
+TEST_CASE("augmentation: of the size asked for, the same for a seed, and one setting changes nothing about the others", "[recipe]") {
+  const std::vector<uint8_t> pixels(48 * 48, 100);
+  const auto row = [&](const WarpSettings& s, uint32_t sample, uint64_t seed = 1) { return warp_row(s, seed, 2, sample, 48, pixels, 1); };
+  const WarpRow same{1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 0, 1};
+  CHECK(row({}, 5) == same);
+  CHECK_FALSE(WarpSettings{}.any());
+  CHECK(row({.rotate = 20}, 5) == row({.rotate = 20}, 5));
+  CHECK(row({.rotate = 20}, 5) != row({.rotate = 20}, 6));
+  CHECK(row({.rotate = 20}, 5) != row({.rotate = 20}, 5, 2));
+  CHECK(row({.rotate = 20, .brightness = 0.2}, 5)[9] == row({.brightness = 0.2}, 5)[9]);
+
+  constexpr int kSamples = 4000;
+  double turned = 0, most_turned = 0, most_moved = 0, zoomed = 0, bright = 0, erased = 0, least_area = 1, most_area = 0;
+  for (uint32_t i = 0; i < kSamples; ++i) {
+    const WarpRow turn = row({.rotate = 30}, i), move = row({.shift = 0.25}, i), zoom = row({.zoom = 0.5}, i), colour = row({.brightness = 0.4, .contrast = 0.5}, i),
+                  erase = row({.erase = 0.3}, i);
+    const double angle = std::atan2(turn[3], turn[0]) * 180 / 3.14159265358979;
+    turned += angle / kSamples, most_turned = std::max(most_turned, std::abs(angle));
+    // The centre stays where it is.
+    CHECK(turn[0] * 24 + turn[1] * 24 + turn[2] == Approx(24).margin(1e-3));
+    most_moved = std::max({most_moved, std::abs(double(move[2])), std::abs(double(move[5]))});
+    zoomed += 1 / double(zoom[0]) / kSamples;
+    bright += colour[9] / kSamples;
+    CHECK(colour[11] == Approx(100 * colour[9]).epsilon(1e-5));
+    const double area = double(erase[15] - erase[13]) * (erase[16] - erase[14]) / (48 * 48);
+    CHECK(erase[15] <= 48.001f);
+    CHECK(erase[16] <= 48.001f);
+    if (area == 0) continue;
+    erased += 1.0 / kSamples, least_area = std::min(least_area, area), most_area = std::max(most_area, area);
+  }
+  CHECK(std::abs(turned) < 1);
+  CHECK(most_turned <= 30.001);
+  CHECK(most_turned > 29);
+  CHECK(most_moved <= 12.001);
+  CHECK(most_moved > 11.9);
+  CHECK(zoomed == Approx(1).margin(0.02));
+  CHECK(bright == Approx(1).margin(0.02));
+  CHECK(erased == Approx(0.3).margin(0.03));
+  CHECK(least_area >= 0.0199);
+  CHECK(most_area <= 0.3301);
 }

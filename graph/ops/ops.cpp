@@ -16,7 +16,7 @@ std::span<const OpDef* const> all_ops() {
       &global_avg_pool, &global_avg_pool_grad, &global_max_pool, &global_max_pool_grad,
       &softmax_cross_entropy, &softmax_cross_entropy_grad, &softmax, &mse, &mse_grad, &classification_sums, &squared_error_sums,
       &sgd, &adam, &accumulate, &ema, &sum_squares, &clip_scale, &nonfinite, &loss_scale_update,
-      &normalize, &resample,
+      &normalize, &warp, &resample,
   };
   return kAll;
 }

@@ -112,6 +112,10 @@ extern const OpDef loss_scale_update;
 //   gray replicated (or colour averaged to gray when channels = 1 and c0 = 3: ITU-R 601 weights), then (pixel*scale - mean[c]) / std[c];  attrs channels, scale (1/255), mean, std (lists),
 //   to = f32|f16 (f32): storage of the result
 extern const OpDef normalize;
+// warp(pixels u8 [n,h,w,c], table f32 [n,20] = {map by rows (9), brightness, contrast, mean, saturation, top, left, bottom, right, fill, 0, 0})
+//   -> u8 like pixels: bilinear at the source that the projective map gives for a pixel's centre, the border going on outside; then colour;
+//   then the rectangle is filled. shaders/warp.comp has the formulas.
+extern const OpDef warp;
 // resample(bytes u8 [capacity], table i32 [n,8] = {byte offset, height, width, channels, y0, x0, crop height, crop width}) -> u8 [n,s,s,channels]:
 //   triangle filter with antialiasing (as PIL's BILINEAR resize), rounded to u8; attrs size, channels
 extern const OpDef resample;

@@ -16,6 +16,13 @@ struct Normalize {
   Divisor by_x, by_y;     // width, height
 };
 
+struct Warp {
+  uint pixels;            // n * height * width
+  uint height, width;
+  uint words_out;
+  Divisor by_x, by_y;     // width, height
+};
+
 struct Resample {
   uint pixels;            // n * size * size
   uint size;

@@ -61,6 +61,22 @@ auto range(T Owner::*member, T lowest, T highest) {
   };
 }
 
+// The same for a member of a member.
+template <class T, class Part, class Owner>
+auto nested(Part Owner::*part, T Part::*member) {
+  return [part, member](CLI::App& app, Arguments& a, const Argument& self) {
+    return app.add_option(std::string(self.name), a.*part.*member, std::string(self.help))->type_name(std::string(self.value));
+  };
+}
+
+template <class T, class Part, class Owner>
+auto nested_range(Part Owner::*part, T Part::*member, T lowest, T highest) {
+  return [part, member, lowest, highest](const Arguments& a, const Argument& self) {
+    const T got = a.*part.*member;
+    if (!(got >= lowest && got <= highest)) fail(self.name, "got {}, expected {} to {}", got, lowest, highest);
+  };
+}
+
 using A = Arguments;
 
 const std::vector<Argument>& table() {
@@ -93,6 +109,15 @@ const std::vector<Argument>& table() {
       {"--dropout", "P", "default: the network's own", option(&A::dropout), range(&A::dropout, 0.0, 0.999)},
       {"--no-flip", "", "do not mirror half of the faces", flag(&A::flip, false)},
       {"--crop", "PIXELS", "shift faces by up to so much", option(&A::crop), range(&A::crop, 0, 1024)},
+      {"--rotate", "DEGREES", "turn faces by up to so much", nested(&A::warp, &WarpSettings::rotate), nested_range(&A::warp, &WarpSettings::rotate, 0.0, 180.0)},
+      {"--shift", "F", "move faces by up to so much of the size", nested(&A::warp, &WarpSettings::shift), nested_range(&A::warp, &WarpSettings::shift, 0.0, 1.0)},
+      {"--shear", "DEGREES", "shear faces by up to so much", nested(&A::warp, &WarpSettings::shear), nested_range(&A::warp, &WarpSettings::shear, 0.0, 80.0)},
+      {"--zoom", "F", "make faces up to so much larger or smaller", nested(&A::warp, &WarpSettings::zoom), nested_range(&A::warp, &WarpSettings::zoom, 0.0, 0.9)},
+      {"--perspective", "F", "tilt faces by up to so much", nested(&A::warp, &WarpSettings::perspective), nested_range(&A::warp, &WarpSettings::perspective, 0.0, 0.9)},
+      {"--brightness", "F", "change it by up to so much", nested(&A::warp, &WarpSettings::brightness), nested_range(&A::warp, &WarpSettings::brightness, 0.0, 1.0)},
+      {"--contrast", "F", "change it by up to so much", nested(&A::warp, &WarpSettings::contrast), nested_range(&A::warp, &WarpSettings::contrast, 0.0, 1.0)},
+      {"--saturation", "F", "change it by up to so much", nested(&A::warp, &WarpSettings::saturation), nested_range(&A::warp, &WarpSettings::saturation, 0.0, 1.0)},
+      {"--erase", "P", "blank a rectangle of so many faces", nested(&A::warp, &WarpSettings::erase), nested_range(&A::warp, &WarpSettings::erase, 0.0, 1.0)},
       {"--seed", "N", "the same seed repeats a run bit for bit", option(&A::seed)},
       {"--val-fraction", "F", "of data without a split of its own", option(&A::val_fraction), range(&A::val_fraction, 0.0, 0.9)},
       {"--test-fraction", "F", "of data without a split of its own", option(&A::test_fraction), range(&A::test_fraction, 0.0, 0.9)},

@@ -26,7 +26,8 @@ const Json& before_it_existed() {
   static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"head", ""}, {"freeze", ""},
                               {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false},
                               {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
-                              {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0}};
+                              {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
+                              {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}};
   return values;
 }
 
@@ -106,6 +107,15 @@ void check_settings(const TrainSettings& s) {
   parse_class_weights(s.class_weights);
   within("--label-smoothing", s.label_smoothing, 0.0, 0.999);
   if (s.dropout != -1) within("--dropout", s.dropout, 0.0, 0.999);
+  within("--rotate", s.warp.rotate, 0.0, 180.0);
+  within("--shift", s.warp.shift, 0.0, 1.0);
+  within("--shear", s.warp.shear, 0.0, 80.0);
+  within("--zoom", s.warp.zoom, 0.0, 0.9);
+  within("--perspective", s.warp.perspective, 0.0, 0.9);
+  within("--brightness", s.warp.brightness, 0.0, 1.0);
+  within("--contrast", s.warp.contrast, 0.0, 1.0);
+  within("--saturation", s.warp.saturation, 0.0, 1.0);
+  within("--erase", s.warp.erase, 0.0, 1.0);
   within("--crop", s.crop, -1, 1024);
   within("--val-fraction", s.val_fraction, 0.0, 0.9);
   within("--test-fraction", s.test_fraction, 0.0, 0.9);

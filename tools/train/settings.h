@@ -6,6 +6,7 @@
 
 #include "tools/train/optimizers.h"
 #include "tools/train/schedule.h"
+#include "tools/train/warp.h"
 
 namespace vkfer {
 
@@ -40,6 +41,7 @@ struct TrainSettings {
   double dropout = -1;             // -1: the model's own
   bool flip = true;                // augmentation: mirror half of the faces
   int crop = 0;                    // augmentation: shift by up to this many pixels; -1: a twelfth of the size
+  WarpSettings warp;               // augmentation
   uint64_t seed = 1;               // of the weights, the order, the augmentation, dropout and a split by seed
   double val_fraction = 0.1, test_fraction = 0.1;  // of data without a split of its own
   bool skip_bad = false;           // leave unreadable images out instead of failing
@@ -89,6 +91,15 @@ void for_each_setting(Settings& s, F&& f) {
   f("dropout", s.dropout);
   f("flip", s.flip);
   f("crop", s.crop);
+  f("rotate", s.warp.rotate);
+  f("shift", s.warp.shift);
+  f("shear", s.warp.shear);
+  f("zoom", s.warp.zoom);
+  f("perspective", s.warp.perspective);
+  f("brightness", s.warp.brightness);
+  f("contrast", s.warp.contrast);
+  f("saturation", s.warp.saturation);
+  f("erase", s.warp.erase);
   f("seed", s.seed);
   f("val_fraction", s.val_fraction);
   f("test_fraction", s.test_fraction);

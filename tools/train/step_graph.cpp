@@ -8,16 +8,21 @@ namespace {
 // As torch.cuda.amp.GradScaler begins.
 constexpr const char* kInitialLossScale = "constant:65536";
 
-void add_images(StepGraph& s, const NetworkSettings& n) {
+void add_images(StepGraph& s, const NetworkSettings& n, bool training) {
   if (n.pixel_channels == 0) {
     s.images = s.graph.input("images", {{n.batch, n.size, n.size, n.channels}, DType::f32});
     return;
   }
   s.pixels = s.graph.input("pixels", {{n.batch, n.size, n.size, n.pixel_channels}, DType::u8});
   s.augment = s.graph.input("augment", {{n.batch, 4}, DType::i32});
+  Value pixels = s.pixels;
+  if (training && n.warp) {
+    s.warp = s.graph.input("warp", {{n.batch, 20}, DType::f32});
+    pixels = s.graph.add1(ops::warp, {}, {pixels, s.warp}, "warp");
+  }
   const Preprocessing p = n.preprocessing.for_channels(n.channels);
   s.images = s.graph.add1(ops::normalize, {{"channels", n.channels}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}, {"to", dtype_name(n.storage)}},
-                          {s.pixels, s.augment}, "normalize");
+                          {pixels, s.augment}, "normalize");
 }
 
 void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
@@ -174,7 +179,7 @@ Value loss_scale_state(Graph& g) { return g.state(kLossScale, {{1}, DType::f32},
 StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer, const OptimizerSettings& settings,
                          bool keep_gradients) {
   StepGraph s;
-  add_images(s, n);
+  add_images(s, n, true);
   add_network(s, n, true);
   fuse_for_training(s.graph);
   if (n.storage == DType::f16) s.loss_scale = loss_scale_state(s.graph);
@@ -210,7 +215,7 @@ StepGraph optimizer_graph(const StepGraph& pieces, const OptimizerDef& optimizer
 
 StepGraph evaluation_graph(const NetworkSettings& n) {
   StepGraph s;
-  add_images(s, n);
+  add_images(s, n, false);
   add_network(s, n, false);
   fuse_for_inference(s.graph);
   add_loss(s, n, {}, kEvalSums);

@@ -23,6 +23,7 @@ struct NetworkSettings {
   int pixel_channels = 1;           // c0 of `pixels`; 0: the input is `images`, already preprocessed
   Preprocessing preprocessing;
   double dropout = -1;              // -1: the model's own
+  bool warp = false;                // while training, pictures go through ops::warp
   double label_smoothing = 0, focal_gamma = 0;  // of the training loss
   bool frozen_batch_norm = false;   // while training
   bool same_padding = false;        // see ModelOptions
@@ -50,6 +51,7 @@ inline constexpr const char* kGradientSum = "gradient_sum.";          // and the
 struct StepGraph {
   Graph graph;
   Value pixels, augment;            // u8 [n,s,s,c0], i32 [n,4]; invalid when pixel_channels is 0
+  Value warp;                       // f32 [n,20], see ops::warp; training with NetworkSettings::warp only
   Value images;                     // f32 [n,s,s,c]
   Value labels;                     // i32 [n]; negative: the row is ignored
   Value class_weights;              // f32 [k]

@@ -69,6 +69,7 @@ void Stepper::submit_piece(const StepInputs& in, int piece) {
   if (e.in_flight() >= Executor::kMostInFlight) finish_piece();
   e.write(s.pixels, part(in.pixels, piece, pieces));
   e.write(s.augment, part(in.augment, piece, pieces));
+  if (s.warp) e.write(s.warp, part(in.warp, piece, pieces));
   e.write(s.labels, part(in.labels, piece, pieces));
   if (s.hyper) write_update(e, s, in);
   if (s.step) {

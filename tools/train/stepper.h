@@ -17,6 +17,7 @@ struct StepInputs {
   Hyper hyper{};
   uint64_t seed = 0;                 // with the index: what dropout draws from
   int64_t index = 0;                 // of the step, from 0
+  std::span<const float> warp = {};  // [n,20]; networks with warp
   double ema_decay = 0;              // of this step; networks with averages
   std::span<const float> valence = {}, arousal = {};  // [n], NaN: unknown; empty for networks without them
 };

@@ -46,6 +46,7 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.dropout = s.dropout;
   n.label_smoothing = s.label_smoothing;
   n.focal_gamma = s.focal_gamma;
+  n.warp = s.warp.any();
   n.storage = storage_of(s.precision);
   n.recompute = s.recompute;
   n.head = s.head;
@@ -284,24 +285,34 @@ OptimizerSettings Training::optimizer_settings(int64_t index) const {
   return s;
 }
 
+Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels) const {
+  Batch b;
+  const size_t each = pixels.size() / positions.size();
+  for (size_t i = 0; i < positions.size(); ++i) {
+    const Sample& sample = train_->sample(size_t(positions[i]));
+    const auto number = uint32_t(train_->dataset_index(size_t(positions[i])));
+    b.labels.push_back(sample.label);
+    b.valence.push_back(sample.valence);
+    b.arousal.push_back(sample.arousal);
+    const Augmentation a = augmentation(settings_.seed, uint32_t(at_.epoch), number, settings_.crop, settings_.flip ? 0.5f : 0.0f);
+    b.augment.insert(b.augment.end(), {a.flip, a.dy, a.dx, 0});
+    if (!network_.warp) continue;
+    const WarpRow row = warp_row(settings_.warp, settings_.seed, uint32_t(at_.epoch), number, settings_.size, pixels.subspan(i * each, each),
+                                 network_.pixel_channels);
+    b.warp.insert(b.warp.end(), row.begin(), row.end());
+  }
+  return b;
+}
+
 void Training::start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels) {
   const int64_t index = at_.order(steps_per_epoch_) + int64_t(steps_.size());
   const double lr = rate(index);
-  std::vector<int32_t> labels, augment;
-  std::vector<float> valence, arousal;
-  for (const int64_t position : positions) {
-    const size_t sample = train_->dataset_index(size_t(position));
-    labels.push_back(train_->sample(size_t(position)).label);
-    valence.push_back(train_->sample(size_t(position)).valence);
-    arousal.push_back(train_->sample(size_t(position)).arousal);
-    const Augmentation a = augmentation(settings_.seed, uint32_t(at_.epoch), uint32_t(sample), settings_.crop,
-                                        settings_.flip ? 0.5f : 0.0f);
-    augment.insert(augment.end(), {a.flip, a.dy, a.dx, 0});
-  }
+  const Batch b = batch_of(positions, pixels);
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
   if (stepper_->scales_loss()) finish_steps();
-  const Hyper hyper = optimizer_.hyper(optimizer_settings(index), lr, index + 1 - skipped_steps_);
-  stepper_->submit({pixels, augment, labels, hyper, settings_.seed, index, ema_decay(settings_.ema, index), valence, arousal});
+  stepper_->submit({.pixels = pixels, .augment = b.augment, .labels = b.labels,
+                    .hyper = optimizer_.hyper(optimizer_settings(index), lr, index + 1 - skipped_steps_), .seed = settings_.seed, .index = index,
+                    .warp = b.warp, .ema_decay = ema_decay(settings_.ema, index), .valence = b.valence, .arousal = b.arousal});
   steps_.push_back({lr, std::move(positions)});
 }
 

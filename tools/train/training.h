@@ -78,6 +78,11 @@ class Training {
   };
   double rate(int64_t index) const;                            // of the step, from the schedule and the history
   OptimizerSettings optimizer_settings(int64_t index) const;
+  struct Batch {
+    std::vector<int32_t> labels, augment;
+    std::vector<float> valence, arousal, warp;
+  };
+  Batch batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels) const;  // with this epoch's augmentation
   void start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels);
   void finish_step();   // the oldest of steps_
   void finish_steps();
