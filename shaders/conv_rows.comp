@@ -1,10 +1,13 @@
 //! variants: f32 f16 f32_texel f16_texel
 #version 450
-// 1x1 convolution and linear as a matrix product, subgroup engine where a load at one address for the whole workgroup is a scalar
-// load (Target::scalar_loads); also the gradient of their input.
+// Convolution as a matrix product, subgroup engine where a load at one address for the whole workgroup is a scalar load
+// (Target::scalar_loads): 1x1 and linear, also the gradient of their input, and convolutions that see no edge.
 //
-//   y[q, co] = activation( sum over ci of a[q, ci] * filter[ci][co] + bias[co] + residual[q, co] )
-//   a [rows, in_c], filter [in_c, out_c] or, transposed, [out_c, in_c], y and residual [rows, out_c], bias [out_c]
+//   y[q, co] = activation( sum over runs t, ci of a[start(q) + t * step + ci] * filter[t * in_c + ci][co] + bias[co] + residual[q, co] )
+//   filter [runs * in_c, out_c] or, transposed, [out_c, in_c], y and residual [rows, out_c], bias [out_c]
+//
+// Dense: one run, a [rows, in_c], start(q) = q * in_c. kRuns: a [n, in_h, in_w, pixel] with its border (conv_pad.comp); what one row
+// of the filter meets lies in one piece, a run of filter_w * pixel elements.
 //
 // A workgroup is one subgroup and computes kRows rows; a lane computes four output channels of each. Rows are the same for all
 // lanes, so elements of `a` are scalar loads, broadcast for free; only the filter is loaded lane by lane, and each of its elements
@@ -14,6 +17,7 @@
 #include "common.glsl"
 #include "channels.glsl"
 #include "activation.glsl"
+#include "divide.glsl"
 #include "params/conv.h"
 
 layout(constant_id = 1) const uint kRows = 32;
@@ -26,6 +30,7 @@ layout(constant_id = 6) const uint kActivation = 0;
 layout(constant_id = 7) const bool kEveryGroup = false;  // no workgroup past the last
 layout(constant_id = 8) const bool kEveryRow = false;    // rows are a multiple of kRows
 layout(constant_id = 9) const bool kEveryColumn = false; // out_c fills the lanes
+layout(constant_id = 10) const bool kRuns = false;
 
 const uint kBlock = 48;                                  // channels; a multiple of every kUnroll
 
@@ -35,6 +40,12 @@ CHANNELS_OUT(2, y);
 CHANNELS_IN_F32(3, bias);
 CHANNELS_IN(4, residual);
 layout(push_constant) uniform Push { ConvGemm p; };
+
+uint start(uint q) {
+  if (!kRuns) return q * p.in_c;
+  uint line = divide(q, p.qw, p.inverse_qw), image = divide(line, p.qh, p.inverse_qh);
+  return ((image * p.in_h + (line - image * p.qh) * uint(p.mul_y)) * p.in_w + (q - line * p.qw) * uint(p.mul_x)) * p.pixel;
+}
 
 void main() {
   uint group = linear_group();
@@ -46,26 +57,29 @@ void main() {
   uint row[kRows];                                     // where it starts in `a`
   vec4 sum[kRows], total[kRows];
   [[unroll]] for (uint r = 0; r < kRows; ++r) {
-    row[r] = (kEveryRow ? first_row + r : min(first_row + r, p.rows - 1u)) * p.in_c;
+    row[r] = start(kEveryRow ? first_row + r : min(first_row + r, p.rows - 1u));
     sum[r] = total[r] = vec4(0.0);
   }
-  for (uint first = 0; first < p.in_c; first += kBlock) {
-    uint end = min(first + kBlock, p.in_c);
-    for (uint c = first; c < end; c += kUnroll) {
-      vec4 vb[kUnroll];
-      if (kTransposed) {                               // four channels of each of the four columns
-        vec4 w[4];
-        [[unroll]] for (uint j = 0; j < 4; ++j) w[j] = LOADC(b, 4u * safe_column + j, c / 4u, p.in_c);
-        [[unroll]] for (uint k = 0; k < kUnroll; ++k) vb[k] = vec4(w[0][k], w[1][k], w[2][k], w[3][k]);
-      } else {
-        [[unroll]] for (uint k = 0; k < kUnroll; ++k) vb[k] = LOADC(b, c + k, safe_column, p.out_c);
+  for (uint t = 0; t < (kRuns ? p.taps_y : 1u); ++t) {
+    uint filter_row = t * p.in_c, run = t * uint(p.step_y);
+    for (uint first = 0; first < p.in_c; first += kBlock) {
+      uint end = min(first + kBlock, p.in_c);
+      for (uint c = first; c < end; c += kUnroll) {
+        vec4 vb[kUnroll];
+        if (kTransposed) {                               // four channels of each of the four columns
+          vec4 w[4];
+          [[unroll]] for (uint j = 0; j < 4; ++j) w[j] = LOADC(b, 4u * safe_column + j, c / 4u, p.in_c);
+          [[unroll]] for (uint k = 0; k < kUnroll; ++k) vb[k] = vec4(w[0][k], w[1][k], w[2][k], w[3][k]);
+        } else {
+          [[unroll]] for (uint k = 0; k < kUnroll; ++k) vb[k] = LOADC(b, filter_row + c + k, safe_column, p.out_c);
+        }
+        [[unroll]] for (uint r = 0; r < kRows; ++r)
+          [[unroll]] for (uint k = 0; k < kUnroll; ++k) sum[r] = fma(vec4(LOAD1(a, row[r] + run + c + k)), vb[k], sum[r]);
       }
-      [[unroll]] for (uint r = 0; r < kRows; ++r)
-        [[unroll]] for (uint k = 0; k < kUnroll; ++k) sum[r] = fma(vec4(LOAD1(a, row[r] + c + k)), vb[k], sum[r]);
-    }
-    [[unroll]] for (uint r = 0; r < kRows; ++r) {
-      total[r] += sum[r];
-      sum[r] = vec4(0.0);
+      [[unroll]] for (uint r = 0; r < kRows; ++r) {
+        total[r] += sum[r];
+        sum[r] = vec4(0.0);
+      }
     }
   }
 

@@ -176,6 +176,10 @@ std::vector<Case> conv2d_cases() {
       conv({1, 7, 6, 28}, {3, 3, 28, 124}, {{"pad", std::vector<int64_t>{1, 1, 1, 1}}}),          // the same in the filter's gradient
       conv({1, 2, 3, 520}, {1, 1, 520, 24}),                                                      // few outputs, long sums: split
       conv({1, 5, 4, 12}, {3, 3, 12, 132}, {{"pad", std::vector<int64_t>{1, 1, 1, 1}}, {"stride", std::vector<int64_t>{2, 2}}}),  // split gradient
+      conv({2, 9, 8, 1}, {3, 3, 1, 36}, {{"pad", std::vector<int64_t>{1, 1, 1, 1}}}),             // runs: grey images
+      conv({2, 10, 7, 3}, {4, 5, 3, 36}, {{"pad", std::vector<int64_t>{2, 3, 1, 4}}, {"stride", std::vector<int64_t>{2, 1}}, {"dilation", std::vector<int64_t>{2, 1}}}),
+      conv({3, 9, 8, 5}, {3, 2, 5, 32}, {{"stride", std::vector<int64_t>{3, 2}}}),                 // without a border
+      {{{{2, 7, 9, 3}}, {{3, 3, 3, 40}}, {{40}}, {{2, 4, 5, 40}}}, {{"bias", 1}, {"residual", 1}, {"activation", "relu6"}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}, {"stride", std::vector<int64_t>{2, 2}}}},
       // depthwise
       conv({2, 7, 9, 8}, {3, 3, 1, 8}, {{"groups", 8}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}}),
       conv({2, 8, 7, 12}, {3, 3, 1, 12}, {{"groups", 12}, {"pad", std::vector<int64_t>{1, 1, 1, 1}}, {"stride", std::vector<int64_t>{2, 2}}}),

@@ -1,7 +1,7 @@
 // The subgroup engine of convolution and linear: an implicit matrix product. Two kernels of it: one that broadcasts rows by
-// shuffles (shaders/conv_gemm.comp, conv_gemm_grad_filter.comp), and one for 1x1 and linear whose rows are scalar loads, where the
-// device has them (shaders/conv_rows.comp, conv_rows_grad_filter.comp). At 3x3 the latter was slower: the test of the edge is made
-// for every element.
+// shuffles (shaders/conv_gemm.comp, conv_gemm_grad_filter.comp), and one whose rows are scalar loads, where the device has them
+// (shaders/conv_rows.comp, conv_rows_grad_filter.comp): for 1x1 and linear, and for the channel counts of images, which the former
+// can only load one by one. It makes no test of the edge: images get a border of zeros first (shaders/conv_pad.comp).
 #include <numeric>
 
 #include "graph/ops/conv_geometry.h"
@@ -33,14 +33,14 @@ uint32_t choose_lanes(const Target& t, int64_t out_c) {
 // Rows of a workgroup where they are scalar loads, the number with the least work; 0 where shuffling is cheaper, as with so few
 // columns that half of the lanes would idle. The unit is a multiply-add of a vector of lanes, for four inner elements and four
 // columns a lane; loads lane by lane are dear on CPU drivers, scalar loads and shuffles cost one.
-//   row_blocks(rows): blocks that the rows make; fill: workgroups below which cores idle
+//   row_blocks(rows): blocks that the rows make; fill: workgroups below which cores idle; may_shuffle: 0 is an answer
 template <class RowBlocks>
-int64_t choose_rows(const Target& t, int64_t out_c, int64_t fill, RowBlocks row_blocks) {
+int64_t choose_rows(const Target& t, int64_t out_c, int64_t fill, RowBlocks row_blocks, bool may_shuffle = true) {
   constexpr double kVectorLoad = 40;
   if (!t.scalar_loads || out_c % 4) return 0;
   auto cost = [&](int64_t groups, int64_t rows, double loads) { return (5 * double(rows) + kVectorLoad * loads) * double(std::max(groups, fill)); };
   const int64_t columns = out_c / 4, lanes = choose_lanes(t, out_c), parts = t.subgroup_size / lanes;
-  double best_cost = cost(row_blocks(kTileRows * parts) * divide_round_up(columns, lanes), kTileRows, 1 + double(kTileRows) / (4 * double(lanes)));
+  double best_cost = !may_shuffle ? 1e300 : cost(row_blocks(kTileRows * parts) * divide_round_up(columns, lanes), kTileRows, 1 + double(kTileRows) / (4 * double(lanes)));
   int64_t best = 0;
   for (int64_t rows : {32, 16, 8}) {
     const double c = cost(row_blocks(rows) * divide_round_up(columns, t.subgroup_size), rows, 1);
@@ -49,8 +49,8 @@ int64_t choose_rows(const Target& t, int64_t out_c, int64_t fill, RowBlocks row_
   return best;
 }
 
-int64_t choose_forward_rows(const Target& t, int64_t out_c, int64_t all) {
-  return choose_rows(t, out_c, int64_t(t.parallel_groups) / 2, [&](int64_t rows) { return divide_round_up(all, rows); });
+int64_t choose_forward_rows(const Target& t, int64_t out_c, int64_t all, bool may_shuffle = true) {
+  return choose_rows(t, out_c, int64_t(t.parallel_groups) / 2, [&](int64_t rows) { return divide_round_up(all, rows); }, may_shuffle);
 }
 
 // How many channels at a time: a divisor of their number.
@@ -66,6 +66,7 @@ struct GemmBindings {
   Binding bias, residual;
   int64_t rows = 0;         // of a workgroup, with scalar loads; 0: shuffles
   bool transposed = false;  // filter [taps, out_c, in_c]
+  bool runs = false;        // with scalar loads: `a` has its border, see Runs
 };
 
 void dispatch_gemm(Lowering& l, params::ConvGemm p, bool dense, const Epilogue& e, DType storage, const GemmBindings& b) {
@@ -78,7 +79,7 @@ void dispatch_gemm(Lowering& l, params::ConvGemm p, bool dense, const Epilogue& 
     const auto groups = l.linear_groups(p.groups);
     l.dispatch(l.module("conv_rows", storage, true),
                {workgroup, uint32_t(b.rows), channel_unroll(p.in_c), b.transposed, e.bias, e.residual, e.activation,
-                groups[0] * groups[1] == p.groups, p.rows % b.rows == 0, p.out_c / 4 % workgroup == 0},
+                groups[0] * groups[1] == p.groups, p.rows % b.rows == 0, p.out_c / 4 % workgroup == 0, b.runs},
                {b.a, b.filter, b.out, b.bias, b.residual}, p, groups);
     return;
   }
@@ -97,9 +98,70 @@ bool is_dense(const ConvGeometry& g) {
 
 int64_t most_images(int64_t h, int64_t w) { return std::max<int64_t>(1, kMostPixels / (h * w)); }
 
+// Convolutions whose input gets a border, so that a row of the filter meets filter_w * in_c neighbouring elements: a run.
+struct Runs {
+  int64_t h = 0, w = 0;               // of an image with its border
+  bool border = false;                // false: the input serves as it is
+  int64_t most_images = 0;            // that the device binds at once
+  int64_t length = 0;
+};
+
+Runs runs_of(const Lowering& l, const ConvGeometry& g) {
+  Runs r{(g.out_h - 1) * g.stride_y + (g.filter_h - 1) * g.dilation_y + 1, (g.out_w - 1) * g.stride_x + g.filter_w};
+  r.border = g.pad_y || g.pad_x || r.h > g.in_h || r.w > g.in_w;
+  if (!r.border) r.h = g.in_h, r.w = g.in_w;
+  r.length = g.filter_w * g.in_c;
+  r.most_images = int64_t(l.target.max_storage_range / (size_t(r.h * r.w * g.in_c) * dtype_bytes(l.in_desc(0).dtype) + 3));
+  return r;
+}
+
+// Where runs serve: channels that do not come in fours, as in images. With columns for less than all lanes, shuffles are faster.
+bool takes_runs(const Lowering& l, const ConvGeometry& g) {
+  constexpr int64_t kMostTurns = 1 << 15;  // CPU drivers end an invocation's loops after twice as many
+  return l.target.scalar_loads && g.in_c % 4 && g.out_c % 4 == 0 && g.out_c >= 4 * int64_t(l.target.subgroup_size) && g.dilation_x == 1 &&
+         !is_dense(g) && g.filter_h * g.filter_w * g.in_c <= kMostTurns && runs_of(l, g).most_images > 0;
+}
+
+// The images of a slice with their border.
+Binding with_border(Lowering& l, const ConvGeometry& g, const Runs& r, Binding x, int64_t images, Binding border) {
+  if (!r.border) return x;
+  params::ConvPad p{};
+  p.lines = uint32_t(images * r.h), p.out_h = uint32_t(r.h), p.out_line = uint32_t(r.w * g.in_c);
+  p.inverse_h = 1.0f / float(r.h);
+  p.in_h = uint32_t(g.in_h), p.in_line = uint32_t(g.in_w * g.in_c);
+  p.pad_y = int(g.pad_y), p.pad_line = int(g.pad_x * g.in_c);
+  l.dispatch(l.module("conv_pad", l.in_desc(0).dtype), {l.target.workgroup}, {x, border}, p, l.linear_groups(p.lines));
+  return border;
+}
+
+Binding border_workspace(Lowering& l, const ConvGeometry& g, const Runs& r, int64_t images) {
+  return r.border ? l.workspace(size_t(images * r.h * r.w * g.in_c) * dtype_bytes(l.in_desc(0).dtype)) : Binding{};
+}
+
+void lower_conv_runs(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
+  const Runs r = runs_of(l, g);
+  const std::vector<Slice> slices = l.batch_slices({l.in_desc(0), l.out_desc(0)}, std::min(most_images(g.out_h, g.out_w), r.most_images));
+  const Binding border = border_workspace(l, g, r, slices.front().count);
+  for (Slice s : slices) {
+    params::ConvGemm p{};
+    p.rows = uint32_t(s.count * g.out_h * g.out_w);
+    p.qh = uint32_t(g.out_h), p.qw = uint32_t(g.out_w);
+    p.in_h = uint32_t(r.h), p.in_w = uint32_t(r.w), p.in_c = uint32_t(r.length), p.pixel = uint32_t(g.in_c);
+    p.out_c = uint32_t(g.out_c);
+    p.mul_y = int(g.stride_y), p.mul_x = int(g.stride_x);
+    p.taps_y = uint32_t(g.filter_h), p.step_y = int(g.dilation_y * r.w * g.in_c);
+    const Binding a = with_border(l, g, r, l.in(0, s), s.count, border);
+    dispatch_gemm(l, p, true, e, l.in_desc(0).dtype,
+                  {.a = a, .filter = l.in(1), .out = l.out(0, s), .bias = e.bias ? l.in(e.bias_input()) : l.in(1),
+                   .residual = e.residual ? l.in(e.residual_input(), s) : l.in(1),
+                   .rows = choose_forward_rows(l.target, g.out_c, p.rows, false), .runs = true});
+  }
+}
+
 }  // namespace
 
 void lower_conv_gemm(Lowering& l, const ConvGeometry& g, const Epilogue& e) {
+  if (takes_runs(l, g)) return lower_conv_runs(l, g, e);
   const bool dense = is_dense(g);
   for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.out_h, g.out_w))) {
     params::ConvGemm p{};
@@ -176,12 +238,13 @@ struct FilterTiles {
   bool rows = false;  // with scalar loads
 };
 
-FilterTiles choose_filter_tiles(const Lowering& l, const ConvGeometry& g, bool dense) {
+FilterTiles choose_filter_tiles(const Lowering& l, const ConvGeometry& g, bool runs) {
   const uint32_t workgroup = l.target.subgroup_size;
   const int64_t m = g.filter_h * g.filter_w * g.in_c;
   const DType storage = l.in_desc(0).dtype;
-  auto row_blocks = [&](int64_t rows) { return divide_round_up(g.in_c, rows); };
-  if (const int64_t rows = dense ? choose_rows(l.target, g.out_c, 1, row_blocks) : 0)  // 1: slices fill the device
+  const bool dense = is_dense(g);
+  auto row_blocks = [&](int64_t rows) { return divide_round_up(m, rows); };
+  if (const int64_t rows = dense || runs ? choose_rows(l.target, g.out_c, 1, row_blocks, !runs) : 0)  // 1: slices fill the device
     return {l.module("conv_rows_grad_filter", storage, true), {workgroup, uint32_t(rows)}, row_blocks(rows),
             divide_round_up(g.out_c / 4, workgroup), 4, true};
   const uint32_t lanes = choose_lanes(l.target, g.out_c);
@@ -193,11 +256,13 @@ FilterTiles choose_filter_tiles(const Lowering& l, const ConvGeometry& g, bool d
 
 void lower_conv_gemm_grad_filter(Lowering& l, const ConvGeometry& g) {
   const Target& t = l.target;
-  const bool dense = is_dense(g);
   const int64_t m = g.filter_h * g.filter_w * g.in_c;
-  const FilterTiles tiles = choose_filter_tiles(l, g, dense);
+  const bool runs = takes_runs(l, g);
+  const Runs r = runs_of(l, g);
+  const FilterTiles tiles = choose_filter_tiles(l, g, runs);
   const int64_t row_blocks = tiles.row_blocks, column_blocks = tiles.column_blocks, lanes = tiles.pixels;
-  const std::vector<Slice> batches = l.batch_slices({l.in_desc(0), l.in_desc(1)}, most_images(g.out_h, g.out_w));
+  const std::vector<Slice> batches = l.batch_slices({l.in_desc(0), l.in_desc(1)}, std::min(most_images(g.out_h, g.out_w), runs ? r.most_images : INT64_MAX));
+  const Binding border = runs ? border_workspace(l, g, r, batches.front().count) : Binding{};
 
   // Slices of the inner dimension: enough to fill the device and to keep each sum short, few enough for the workspace.
   const int64_t pixels = batches.front().count * g.out_h * g.out_w;
@@ -218,7 +283,7 @@ void lower_conv_gemm_grad_filter(Lowering& l, const ConvGeometry& g) {
     p.pixels = uint32_t(batches[b].count * g.out_h * g.out_w);
     p.out_h = uint32_t(g.out_h), p.out_w = uint32_t(g.out_w);
     p.inverse_h = 1.0f / float(g.out_h), p.inverse_w = 1.0f / float(g.out_w);
-    p.in_h = uint32_t(g.in_h), p.in_w = uint32_t(g.in_w), p.in_c = uint32_t(g.in_c), p.out_c = uint32_t(g.out_c);
+    p.in_h = uint32_t(runs ? r.h : g.in_h), p.in_w = uint32_t(runs ? r.w : g.in_w), p.in_c = uint32_t(g.in_c), p.out_c = uint32_t(g.out_c);
     p.filter_w = uint32_t(g.filter_w), p.m = uint32_t(m);
     p.stride_y = int(g.stride_y), p.stride_x = int(g.stride_x), p.pad_y = int(g.pad_y), p.pad_x = int(g.pad_x);
     p.dilation_y = int(g.dilation_y), p.dilation_x = int(g.dilation_x);
@@ -228,9 +293,10 @@ void lower_conv_gemm_grad_filter(Lowering& l, const ConvGeometry& g) {
     const auto groups = l.linear_groups(p.groups);
     std::vector<uint32_t> constants = tiles.constants;
     if (tiles.rows)
-      constants.insert(constants.end(), {groups[0] * groups[1] == p.groups, g.in_c % tiles.constants[1] == 0,
-                                         g.out_c / 4 % tiles.constants[0] == 0, p.pixels % 4 == 0});
-    l.dispatch(tiles.module, std::move(constants), {l.in(0, batches[b]), l.in(1, batches[b]), partial}, p, groups);
+      constants.insert(constants.end(), {groups[0] * groups[1] == p.groups, m % tiles.constants[1] == 0,
+                                         g.out_c / 4 % tiles.constants[0] == 0, p.pixels % 4 == 0, runs});
+    const Binding x = runs ? with_border(l, g, r, l.in(0, batches[b]), batches[b].count, border) : l.in(0, batches[b]);
+    l.dispatch(tiles.module, std::move(constants), {x, l.in(1, batches[b]), partial}, p, groups);
   }
   if (total > 1) sum_slices(l, partial, l.out(0), m * g.out_c, total);
 }

@@ -19,6 +19,15 @@ struct ConvGemm {
   uint out_mul_y, out_mul_x, out_off_y, out_off_x;
   uint column_blocks;                    // workgroups = row blocks * column blocks, columns fastest
   uint groups;
+  uint pixel;                            // conv_rows.comp with kRuns: channels of `a`, where in_c is the length of a run
+};
+
+// x [n, in_h, in_w, c] with a border of zeros before it, and cut or filled behind it: [n, out_h, out_w, c]
+struct ConvPad {
+  uint lines, out_h, out_line;           // lines = n * out_h; elements of a line
+  float inverse_h;
+  uint in_h, in_line;
+  int pad_y, pad_line;                   // pad_line in elements
 };
 
 // Gradient of the filter: rows m = (tap, ci), columns co, sum over output pixels p in slices.
