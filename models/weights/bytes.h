@@ -40,6 +40,7 @@ class ByteReader {
 
   uint64_t at() const { return at_; }            // in `bytes`
   uint64_t left() const { return bytes_.size() - at_; }
+  uint64_t base() const { return base_; }        // where `bytes` begins in the source
   const std::string& source() const { return source_; }
   static std::string_view as_text(std::span<const std::byte> b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 

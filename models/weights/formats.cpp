@@ -3,6 +3,8 @@
 #include <fstream>
 
 #include "models/weights/bytes.h"
+#include "models/weights/h5.h"
+#include "models/weights/keras.h"
 #include "models/weights/torch_read.h"
 #include "models/weights/zip.h"
 
@@ -16,6 +18,8 @@ WeightFile read_safetensors(std::span<const std::byte> bytes, const std::string&
 
 constexpr WeightFormat kFormats[] = {
     {"safetensors", looks_like_safetensors, read_safetensors},
+    {"Keras (h5)", looks_like_h5, parse_keras_h5},
+    {"Keras (zip)", looks_like_keras_zip, parse_keras_zip},
     {"PyTorch (zip)", looks_like_zip, parse_torch_zip},
     {"PyTorch (before 1.6)", looks_like_torch_legacy, parse_torch_legacy},
     {"PyTorch (tar)", looks_like_tar, parse_torch_tar},

@@ -36,6 +36,7 @@ struct WeightFile {
   std::string source;                             // path, for messages
   std::string format;                             // how it was read: a name of weight_formats(); empty: made here
   std::map<std::string, WeightTensor> tensors;
+  std::vector<std::string> order;                 // of Keras' layers, as the file has them; empty: another format
   std::map<std::string, std::string> metadata;
   std::vector<std::string> notes;                 // for people: what else the file holds, and what reading it decided
 
