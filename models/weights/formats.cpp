@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "models/onnx/model.h"
 #include "models/weights/bytes.h"
 #include "models/weights/h5.h"
 #include "models/weights/keras.h"
@@ -17,6 +18,7 @@ bool looks_like_safetensors(std::span<const std::byte> bytes) { return bytes.siz
 WeightFile read_safetensors(std::span<const std::byte> bytes, const std::string& source) { return parse_safetensors(bytes, source); }
 
 constexpr WeightFormat kFormats[] = {
+    {"ONNX", looks_like_onnx, parse_onnx_weights},
     {"safetensors", looks_like_safetensors, read_safetensors},
     {"Keras (h5)", looks_like_h5, parse_keras_h5},
     {"Keras (zip)", looks_like_keras_zip, parse_keras_zip},
@@ -25,7 +27,9 @@ constexpr WeightFormat kFormats[] = {
     {"PyTorch (tar)", looks_like_tar, parse_torch_tar},
 };
 
-std::vector<std::byte> read_file(const std::filesystem::path& path) {
+}  // namespace
+
+std::vector<std::byte> read_weight_bytes(const std::filesystem::path& path) {
   std::error_code error;
   const std::string source = path.string();
   if (!std::filesystem::exists(path, error)) fail("weights", "{}: no such file. Fix: check the path", source);
@@ -38,8 +42,6 @@ std::vector<std::byte> read_file(const std::filesystem::path& path) {
   if (!in || in.gcount() != std::streamsize(size)) fail("weights", "{}: cannot be read. Fix: check its permissions", source);
   return bytes;
 }
-
-}  // namespace
 
 std::span<const WeightFormat> weight_formats() { return kFormats; }
 
@@ -56,6 +58,6 @@ WeightFile parse_weights(std::span<const std::byte> bytes, const std::string& so
        shown(ByteReader::as_text(bytes).substr(0, 8)), names);
 }
 
-WeightFile read_weights(const std::filesystem::path& path) { return parse_weights(read_file(path), path.string()); }
+WeightFile read_weights(const std::filesystem::path& path) { return parse_weights(read_weight_bytes(path), path.string()); }
 
 }  // namespace vkfer

@@ -20,6 +20,7 @@ std::span<const WeightFormat> weight_formats();
 
 // Reads and verifies a whole file; WeightFile::format says what it was.
 WeightFile read_weights(const std::filesystem::path&);
+std::vector<std::byte> read_weight_bytes(const std::filesystem::path&);  // a whole file, within kMaxFileBytes
 WeightFile parse_weights(std::span<const std::byte>, const std::string& source);
 
 }  // namespace vkfer
