@@ -48,7 +48,7 @@ Region Exchange::readback(size_t half, Value v) {
 
 void Exchange::write(size_t half, Value v, std::span<const std::byte> bytes) {
   Piece& p = inputs_.at(v.id);
-  std::memcpy(uploads_[half].mapped() + p.offset, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(uploads_[half].mapped() + p.offset, bytes.data(), bytes.size());
   p.newest = int(half);
   p.fresh = {};
   p.fresh[half] = true;
@@ -56,7 +56,7 @@ void Exchange::write(size_t half, Value v, std::span<const std::byte> bytes) {
 
 void Exchange::freshen(size_t half) {
   for (auto& [id, p] : inputs_) {
-    if (p.newest < 0 || p.fresh[half]) continue;
+    if (p.newest < 0 || p.fresh[half] || p.bytes == 0) continue;
     std::memcpy(uploads_[half].mapped() + p.offset, uploads_[size_t(p.newest)].mapped() + p.offset, p.bytes);
     p.fresh[half] = true;
   }

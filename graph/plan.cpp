@@ -211,7 +211,8 @@ class Planner {
 
   void place() {
     const size_t alignment = std::max<size_t>(plan_.target.storage_alignment, 16);
-    auto rounded = [&](size_t bytes) { return (bytes + options_.guard_bytes + alignment - 1) / alignment * alignment; };
+    // A tensor without elements has a place too.
+    auto rounded = [&](size_t bytes) { return (std::max<size_t>(bytes, 1) + options_.guard_bytes + alignment - 1) / alignment * alignment; };
     plan_.values.assign(g_.values().size(), {});
     std::vector<Storage> all;
     for (size_t v = 0; v < g_.values().size(); ++v) {

@@ -58,6 +58,7 @@ std::vector<std::pair<int, int>> in_place_pairs(const Graph& g, const Node& node
   for (auto [out, in] : wanted) {
     if (size_t(in) >= node.in.size() || size_t(out) >= node.out.size()) continue;
     if (!(g.desc(node.in[size_t(in)]) == g.desc(node.out[size_t(out)]))) continue;
+    if (!is_float(g.desc(node.out[size_t(out)]).dtype)) continue;  // states are written as floats
     const bool taken = std::any_of(chosen.begin(), chosen.end(), [&](auto& c) {
       return c.first == out || node.in[size_t(c.second)] == node.in[size_t(in)];
     });

@@ -254,6 +254,91 @@ Cost grad_filter_cost(const Attrs& attrs, std::span<const TensorDesc> in, std::s
 }
 
 
+// dy -> dx is linear: its gradients are the convolution itself, and that of the filter with the two images exchanged.
+void grad_input_gradient(Gradient& g) {
+  const Attrs attrs = Attrs(g.attrs()).set("bias", 0).set("residual", 0).set("activation", "none");
+  if (g.wants(0)) g.set(0, g.add(conv2d, attrs, {g.grad(), g.in(1)}, "grad_dy")[0]);
+  if (g.wants(1)) g.set(1, g.add(conv2d_grad_filter, Attrs(attrs).set("filter", to_attr(g.graph.shape(g.in(1)))), {g.grad(), g.in(0)}, "grad_filter")[0]);
+}
+
+std::vector<Case> grad_input_cases() {
+  const auto row = [](Shape dy, Shape filter, Attrs attrs) { return Case{.in = {{dy}, {filter}}, .attrs = std::move(attrs)}; };
+  using List = std::vector<int64_t>;
+  return {row({1, 3, 4, 8}, {3, 3, 4, 8}, {{"input", List{1, 3, 4, 4}}, {"pad", List{1, 1, 1, 1}}}),
+          row({2, 3, 2, 6}, {3, 2, 5, 6}, {{"input", List{2, 8, 5, 5}}, {"stride", List{2, 2}}, {"pad", List{0, 0, 0, 0}}}),
+          row({1, 3, 3, 4}, {3, 3, 2, 4}, {{"input", List{1, 6, 6, 4}}, {"stride", List{2, 2}}, {"pad", List{1, 1, 1, 1}}, {"groups", 2}})};
+}
+
+// ---- conv_transpose2d: what conv2d_grad_input computes, with the size of the result from the attributes ----
+
+// The shape of y: (h - 1) stride + dilation (r - 1) + 1 + output_padding - pads.
+Shape transposed_shape(const Attrs& attrs, const Shape& x, const Shape& filter, std::string_view label) {
+  constexpr const char* kOp = "conv_transpose2d";
+  const auto stride = attrs.integers("stride", {1, 1}), dilation = attrs.integers("dilation", {1, 1}), pad = attrs.integers("pad", {0, 0, 0, 0}),
+             extra = attrs.integers("output_padding", {0, 0});
+  const int64_t groups = attrs.integer("groups", 1);
+  if (stride.size() != 2 || dilation.size() != 2 || pad.size() != 4 || extra.size() != 2)
+    fail(kOp, "'{}': got stride, dilation, pad, output_padding of {}, {}, {}, {} numbers, expected 2, 2, 4, 2. Fix: correct the attributes.", label, stride.size(),
+         dilation.size(), pad.size(), extra.size());
+  if (x.rank() != 4 || filter.rank() != 4 || groups < 1 || groups > 65536) fail(kOp, "'{}': got {} and filter {} in {} groups, expected [n,h,w,ci] and [r,s,co/groups,ci]", label, x.to_string(), filter.to_string(), groups);
+  std::vector<int64_t> y{x.n(), 0, 0, filter[2] * groups};
+  for (int i = 0; i < 2; ++i) {
+    for (int64_t v : {stride[size_t(i)] - 1, dilation[size_t(i)] - 1, pad[size_t(i)], pad[size_t(i) + 2], extra[size_t(i)]})
+      if (v < 0 || v > 4096) fail(kOp, "'{}': got a stride, dilation, pad or output_padding out of range, expected at most 4096. Fix: correct the attributes.", label);
+    if (extra[size_t(i)] >= std::max(stride[size_t(i)], dilation[size_t(i)]))
+      fail(kOp, "'{}': got output_padding {}, expected less than the stride {} or the dilation {}. Fix: correct the attribute.", label, extra[size_t(i)], stride[size_t(i)], dilation[size_t(i)]);
+    y[size_t(i) + 1] = (x[i + 1] - 1) * stride[size_t(i)] + dilation[size_t(i)] * (filter[i] - 1) + 1 + extra[size_t(i)] - pad[size_t(i)] - pad[size_t(i) + 2];
+    if (y[size_t(i) + 1] < 1) fail(kOp, "'{}': pads leave nothing of x {}. Fix: use smaller ones.", label, x.to_string());
+  }
+  return Shape(y);
+}
+
+// The convolution that leads from y to x. Where output_padding exceeds the stride its last rows have no window, so the bottom and right
+// pads are only what makes the sizes agree.
+ConvGeometry transposed_geometry(const Attrs& attrs, const Shape& x, const Shape& filter, const Shape& y, std::string_view label) {
+  ConvGeometry g = conv_geometry("conv_transpose2d", attrs, y, filter, label);
+  g.out_h = x.h(), g.out_w = x.w();
+  return g;
+}
+
+std::vector<TensorDesc> transposed_shapes(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
+  InputCheck check("conv_transpose2d", label, in);
+  check.count(2);
+  check.storage(0, "x");
+  check.same_type(1, "filter", 0, "x");
+  const Shape y = transposed_shape(attrs, in[0].shape, in[1].shape, label);
+  const ConvGeometry g = conv_geometry("conv_transpose2d", attrs, y, in[1].shape, label);
+  check.require(g.out_c == in[0].shape.c(), "filter {} does not fit x {}: expected {} last. Fix: order it [r,s,co/groups,ci].", in[1].to_string(), in[0].to_string(), in[0].shape.c());
+  check.require(g.out_h == in[0].shape.h() && g.out_w == in[0].shape.w(), "output_padding {} is more than the stride leaves over. Fix: pad the result instead.",
+                attrs.has("output_padding") ? Attrs{{"", attrs.integers("output_padding", {})}}.to_string() : "0");
+  return {{y, in[0].dtype}};
+}
+
+void transposed_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const ConvGeometry g = transposed_geometry(attrs, in[0].shape, in[1].shape, out[0].shape, "reference");
+  for_each_product(g, [&](size_t o, size_t i, size_t f) { out[0][i] += in[0][o] * in[1][f]; });
+}
+
+void transposed_lower(Lowering& l) {
+  const ConvGeometry g = transposed_geometry(l.attrs(), l.in_desc(0).shape, l.in_desc(1).shape, l.out_desc(0).shape, l.label());
+  conv_engine(l, g).grad_input(l, g);
+}
+
+Cost transposed_cost(const Attrs& attrs, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
+  return moved(in, out, transposed_geometry(attrs, in[0].shape, in[1].shape, out[0].shape, "cost").flops());
+}
+
+std::vector<Case> transposed_cases() {
+  const auto row = [](Shape x, Shape filter, Attrs attrs = {}) { return Case{.in = {{x}, {filter}}, .attrs = std::move(attrs)}; };
+  using List = std::vector<int64_t>;
+  return {row({1, 3, 4, 8}, {3, 3, 4, 8}),
+          row({2, 3, 2, 6}, {3, 2, 5, 6}, {{"stride", List{2, 3}}, {"pad", List{1, 0, 0, 1}}, {"output_padding", List{1, 2}}}),
+          row({1, 4, 3, 8}, {4, 4, 12, 8}, {{"stride", List{2, 2}}, {"pad", List{1, 1, 1, 1}}}),
+          row({1, 3, 3, 4}, {3, 3, 2, 4}, {{"stride", List{2, 2}}, {"groups", 2}, {"dilation", List{2, 1}}}),
+          row({1, 3, 5, 8}, {3, 3, 1, 8}, {{"stride", List{2, 2}}, {"groups", 8}, {"pad", List{1, 1, 1, 1}}, {"output_padding", List{1, 1}}}),
+          row({1, 1, 1, 1}, {1, 1, 1, 1})};
+}
+
 }  // namespace
 
 const OpDef conv2d{
@@ -274,11 +359,27 @@ const OpDef conv2d_grad_input{
     .name = "conv2d_grad_input",
     .shape = grad_input_shape,
     .reference = grad_input_reference,
+    .grad = grad_input_gradient,
     .lower = grad_input_lower,
     .cost = grad_input_cost,
+    .cases = grad_input_cases,
     .candidates = conv_candidates,
     .exact_on_integers = true,
     .error = 2e-6,  // the same
+    .half = true,
+};
+
+const OpDef conv_transpose2d{
+    .name = "conv_transpose2d",
+    .shape = transposed_shapes,
+    .reference = transposed_reference,
+    .grad = grad_input_gradient,
+    .lower = transposed_lower,
+    .cost = transposed_cost,
+    .cases = transposed_cases,
+    .candidates = conv_candidates,
+    .exact_on_integers = true,
+    .error = 4e-6,
     .half = true,
 };
 

@@ -202,7 +202,7 @@ void lower_conv_gemm_grad_input(Lowering& l, const ConvGeometry& g) {
   Binding filter = l.in(1);
   if (!rows) {
     filter = l.workspace(size_t(elements) * dtype_bytes(storage));  // [taps, co, ci]
-    transpose(l, l.in(1), filter, storage, taps, g.in_c, g.out_c);
+    transpose_matrices(l, l.in(1), filter, storage, taps, g.in_c, g.out_c);
   }
   for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.in_h, g.in_w)))
     for (int64_t phase_y = 0; phase_y < g.stride_y; ++phase_y)
@@ -306,7 +306,7 @@ void sum_slices(Lowering& l, Binding partial, Binding out, int64_t count, int64_
   l.dispatch("sum_slices.f32", {l.target.workgroup}, {partial, out}, p, groups_for_single(l, count));
 }
 
-void transpose(Lowering& l, Binding from, Binding to, DType storage, int64_t taps, int64_t rows, int64_t columns) {
+void transpose_matrices(Lowering& l, Binding from, Binding to, DType storage, int64_t taps, int64_t rows, int64_t columns) {
   const params::Transpose p{uint32_t(taps), uint32_t(rows), uint32_t(columns), uint32_t(taps * rows * columns)};
   l.dispatch(l.module("transpose", storage), {l.target.workgroup}, {from, to}, p, groups_for_single(l, p.count));
 }

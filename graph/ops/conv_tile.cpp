@@ -133,7 +133,7 @@ void lower_tiled(Lowering& l, const ConvGeometry& g, const Epilogue& e, const Ti
 void lower_tiled_grad_input(Lowering& l, const ConvGeometry& g, const TileEngine& engine) {
   const DType storage = l.in_desc(0).dtype;
   const Binding transposed = l.workspace(size_t(l.in_desc(1).elements()) * dtype_bytes(storage));  // [taps, co, ci]
-  transpose(l, l.in(1), transposed, storage, g.filter_h * g.filter_w, g.in_c, g.out_c);
+  transpose_matrices(l, l.in(1), transposed, storage, g.filter_h * g.filter_w, g.in_c, g.out_c);
   Products products(l, engine, is_dense(g), {});
   for (Slice s : l.batch_slices({l.in_desc(0), l.out_desc(0)}, most_images(g.in_h, g.in_w)))
     for (int64_t phase_y = 0; phase_y < g.stride_y; ++phase_y)

@@ -1,13 +1,17 @@
 // Sums, multiples, changes of storage type and of shape: tensors seen flat.
+#include <cmath>
+
 #include "graph/ops/ops.h"
+#include "graph/ops/strided.h"
 #include "graph/ops/util.h"
 #include "shaders/params/elementwise.h"
+#include "shaders/params/functions.h"
 
 namespace vkfer::ops {
 
 namespace {
 
-constexpr uint32_t kAdd = 0;                // shaders/binary.comp
+constexpr uint32_t kBinaryAdd = 0;                // shaders/binary.comp
 constexpr uint32_t kCopy = 0, kScale = 16;  // shaders/unary.comp
 
 params::Flat flat_push(Slice s) { return {uint32_t(s.count), 1}; }
@@ -28,7 +32,7 @@ void add_grad(Gradient& g) {
     if (g.wants(i)) g.set(i, g.grad());
 }
 
-void add_lower(Lowering& l) { lower_flat(l, l.module("binary", l.in_desc(0).dtype), 2, {kAdd, 0}, flat_push); }
+void add_lower(Lowering& l) { lower_flat(l, l.module("binary", l.in_desc(0).dtype), 2, {kBinaryAdd, 0}, flat_push); }
 
 std::vector<Case> add_cases() {
   std::vector<Case> cases;
@@ -64,14 +68,28 @@ std::vector<Case> scale_cases() {
 
 DType cast_type(const Attrs& attrs, std::string_view label) {
   const std::string to = attrs.text("to", "");
-  if (to != "f32" && to != "f16")
-    fail("cast", "'{}': got to='{}', expected f32 or f16. Fix: correct the attribute.", label, to);
-  return to == "f16" ? DType::f16 : DType::f32;
+  if (to == "bool") return DType::i32;
+  for (DType t : {DType::f32, DType::f16, DType::i32})
+    if (to == dtype_name(t)) return t;
+  fail("cast", "'{}': got to='{}', expected f32, f16, i32 or bool. Fix: correct the attribute.", label, to);
 }
 
 std::vector<TensorDesc> cast_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
-  InputCheck("cast", label, in).alike({"x"});
-  return {{in[0].shape, cast_type(attrs, label)}};
+  const InputCheck check("cast", label, in);
+  check.count(1);
+  const DType to = cast_type(attrs, label);
+  if (in[0].dtype != DType::i32) check.storage(0, "x");
+  check.require(!(in[0].dtype == DType::i32 && to == DType::f16) && !(in[0].dtype == DType::f16 && to == DType::i32),
+                "got {} to {}, expected one of them to be f32. Fix: insert a cast to f32.", in[0].to_string(), attrs.text("to", ""));
+  return {{in[0].shape, to}};
+}
+
+void cast_reference(const Attrs& attrs, std::span<const HostTensor> in, std::span<HostTensor> out) {
+  const std::string to = attrs.text("to", "");
+  for (size_t i = 0; i < out[0].data.size(); ++i) {
+    const double x = in[0][i];
+    out[0][i] = to == "bool" ? double(x != 0) : to == "i32" ? (std::isnan(x) ? 0 : std::trunc(std::clamp(x, double(INT32_MIN), double(INT32_MAX)))) : x;
+  }
 }
 
 void copy_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
@@ -79,7 +97,7 @@ void copy_reference(const Attrs&, std::span<const HostTensor> in, std::span<Host
 }
 
 void cast_grad(Gradient& g) {
-  if (!g.wants(0)) return;
+  if (!g.wants(0) || g.graph.desc(g.in(0)).dtype == DType::i32 || g.graph.desc(g.out(0)).dtype == DType::i32) return;
   // The gradient of a filter in 16 bits comes in f32, as the filter that was cast is.
   const DType type = g.graph.desc(g.in(0)).dtype;
   const bool is_so = g.graph.desc(g.grad()).dtype == type;
@@ -87,6 +105,10 @@ void cast_grad(Gradient& g) {
 }
 
 void cast_lower(Lowering& l) {
+  const bool from_whole = l.in_desc(0).dtype == DType::i32, to_whole = l.out_desc(0).dtype == DType::i32;
+  if (from_whole && to_whole && l.attrs().text("to", "") == "i32") return lower_unary(l, params::kIdentity, true);
+  if (to_whole) return lower_unary(l, l.attrs().text("to", "") == "bool" ? params::kTruth : params::kToInteger, from_whole);
+  if (from_whole) return lower_unary(l, params::kToFloat, true);
   const bool from_half = l.in_desc(0).dtype == DType::f16, to_half = l.out_desc(0).dtype == DType::f16;
   lower_flat(l, l.module("cast", from_half || to_half ? DType::f16 : DType::f32), 1, {from_half, to_half}, flat_push);
 }
@@ -97,6 +119,12 @@ std::vector<Case> cast_cases() {
     for (const char* to : {"f32", "f16"}) cases.push_back({.in = {f32(s)}, .attrs = {{"to", to}}});
   cases.push_back({.in = {f16({3, 7})}, .attrs = {{"to", "f32"}}});
   cases.push_back({.in = {f16({2, 8})}, .attrs = {{"to", "f16"}}});
+  for (const char* to : {"i32", "bool"}) {
+    cases.push_back({.in = {f32({3, 4})}, .attrs = {{"to", to}}, .fill = {Fill::fixed({1.75, -1.75, 0.25, 0, 3e9, -3e9, 1e7})}});
+    cases.push_back({.in = {i32({5})}, .attrs = {{"to", to}}, .fill = {Fill::index(-3, 3)}});
+  }
+  cases.push_back({.in = {i32({2, 3})}, .attrs = {{"to", "f32"}}, .fill = {Fill::index(-70000, 70000)}});
+  cases.push_back({.in = {f32({0, 3})}, .attrs = {{"to", "i32"}}, .fill = {Fill::fixed({0})}});
   return cases;
 }
 
@@ -112,7 +140,8 @@ std::vector<TensorDesc> flatten_shape(const Attrs&, std::span<const TensorDesc> 
 
 std::vector<TensorDesc> reshape_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {
   const InputCheck check("reshape", label, in);
-  check.alike({"x"});
+  check.count(1);
+  if (in[0].dtype != DType::i32) check.storage(0, "x");
   const Shape shape(attrs.integers("shape", {}));
   check.require(shape.elements() == in[0].elements(),
                 "got shape {} for x {}, expected {} elements. Fix: correct the attribute.", shape.to_string(),
@@ -130,6 +159,11 @@ void reshape_grad(Gradient& g) {
 
 void copy_lower(Lowering& l) { lower_flat(l, l.module("unary", l.in_desc(0).dtype), 1, {kCopy}, flat_push); }
 
+void reshape_lower(Lowering& l) {
+  if (l.in_desc(0).dtype == DType::i32) return lower_unary(l, params::kIdentity, true);
+  copy_lower(l);
+}
+
 std::vector<Case> flatten_cases() {
   return {{.in = {f32({1, 1, 1, 1})}}, {.in = {f32({2, 3, 5, 7})}}, {.in = {f32({3, 2, 4, 8})}}};
 }
@@ -137,7 +171,10 @@ std::vector<Case> flatten_cases() {
 std::vector<Case> reshape_cases() {
   return {{.in = {f32({6})}, .attrs = {{"shape", Integers{2, 3}}}},
           {.in = {f32({2, 12})}, .attrs = {{"shape", Integers{2, 1, 3, 4}}}},
-          {.in = {f32({2, 1, 1, 5})}, .attrs = {{"shape", Integers{2, 5}}}}};
+          {.in = {f32({2, 1, 1, 5})}, .attrs = {{"shape", Integers{2, 5}}}},
+          {.in = {i32({3, 4})}, .attrs = {{"shape", Integers{2, 6}}}, .fill = {Fill::index(-9, 9)}},
+          {.in = {f32({1})}, .attrs = {{"shape", Integers{}}}},
+          {.in = {f32({0, 3})}, .attrs = {{"shape", Integers{5, 0}}}}};
 }
 
 }  // namespace
@@ -170,7 +207,7 @@ const OpDef scale{.name = "scale",
 
 const OpDef cast{.name = "cast",
                  .shape = cast_shape,
-                 .reference = copy_reference,
+                 .reference = cast_reference,
                  .grad = cast_grad,
                  .lower = cast_lower,
                  .cost = elementwise_cost<0>,
@@ -196,7 +233,7 @@ const OpDef reshape{.name = "reshape",
                     .shape = reshape_shape,
                     .reference = copy_reference,
                     .grad = reshape_grad,
-                    .lower = copy_lower,
+                    .lower = reshape_lower,
                     .again = same_again,
                     .cost = elementwise_cost<0>,
                     .cases = reshape_cases,

@@ -163,9 +163,9 @@ void grad_input_lower(Lowering& l) {
       l.substitute_in(1, part_of(weight, parts, i), {{k / parts, m}, storage});
       l.substitute_out(0, product, columns);
       conv_grad_input(l, linear_geometry(s.count, k / parts, m));
-      transpose(l, product, part_of(transposed, parts, i), storage, 1, s.count, k / parts);
+      transpose_matrices(l, product, part_of(transposed, parts, i), storage, 1, s.count, k / parts);
     }
-    transpose(l, transposed, some_dx, storage, 1, k, s.count);
+    transpose_matrices(l, transposed, some_dx, storage, 1, k, s.count);
   }
 }
 

@@ -6,7 +6,7 @@ using namespace ops;
 
 std::span<const OpDef* const> all_ops() {
   static constexpr const OpDef* kAll[] = {
-      &conv2d, &conv2d_grad_input, &conv2d_grad_filter,
+      &conv2d, &conv2d_grad_input, &conv2d_grad_filter, &conv_transpose2d,
       &linear, &linear_grad_input, &linear_grad_weight, &channel_sum,
       &batch_norm, &batch_norm_grad, &batch_norm_apply, &batch_norm_eval, &batch_norm_eval_grad, &fold_filter, &fold_bias,
       &relu, &relu6, &silu, &sigmoid, &hardswish, &activation_grad,
@@ -17,6 +17,10 @@ std::span<const OpDef* const> all_ops() {
       &softmax_cross_entropy, &softmax_cross_entropy_grad, &softmax, &mse, &mse_grad, &classification_sums, &squared_error_sums,
       &sgd, &adam, &accumulate, &ema, &sum_squares, &clip_scale, &nonfinite, &loss_scale_update,
       &normalize, &warp, &resample,
+      &unary, &unary_grad, &binary, &binary_grad, &where,
+      &transpose, &expand, &slice, &pad, &concat,
+      &reduce, &arg_reduce, &softmax_axis, &matmul,
+      &gather, &gather_grad, &one_hot, &cumsum, &resize, &resize_grad, &border, &border_grad,
   };
   return kAll;
 }

@@ -11,6 +11,9 @@ namespace vkfer::ops {
 //   bias = 0|1, residual = 0|1 say which optional inputs follow, in this order; y = activation(conv + bias + residual)
 // conv2d_grad_input(dy, filter) -> dx; attr input = the shape of x.  conv2d_grad_filter(x, dy) -> dfilter f32; attr filter = its shape
 extern const OpDef conv2d, conv2d_grad_input, conv2d_grad_filter;
+// conv_transpose2d(x [n,h,w,ci], filter [r,s,co/groups,ci]) -> [n,oh,ow,co], oh = (h-1)*stride + dilation*(r-1) + 1 + output_padding - pads;
+//   attrs of conv2d, output_padding = {y,x} (0), less than the stride
+extern const OpDef conv_transpose2d;
 // depthwise: conv2d with groups == ci and co == ci takes its own kernels (depthwise.cpp), under the same op.
 // linear(x [n,k], weight [k,m] (, bias [m])) -> [n,m]     bias = 0|1, activation
 extern const OpDef linear, linear_grad_input, linear_grad_weight;
@@ -43,7 +46,7 @@ extern const OpDef mul_grad_scale;                                  // (a, dy) -
 // squeeze_excite_grad(x, dy, gate, means, z, filter1, filter2) -> dx, dfilter1, dbias1, dfilter2, dbias2
 extern const OpDef squeeze_excite, squeeze_excite_grad;
 extern const OpDef scale;                                           // (x) -> factor * x; attr factor
-extern const OpDef cast;                                            // (x) -> same shape; attr to = f32|f16
+extern const OpDef cast;                                            // (x) -> same shape; attr to = f32|f16|i32 (towards zero)|bool (i32: 0 or 1)
 // dropout(x, step i32 [5] = {seed low, seed high, step low, step high, first row}) -> y; attrs p, salt (a number unique to the layer).
 // Philox4x32-10, counter = {element/4, salt, step low, step high}, key = seed: replay and resume agree. Kept elements are scaled by 1/(1-p).
 // Of a batch in pieces, `first row` says where x begins: the pieces draw what the whole would.
@@ -51,7 +54,7 @@ extern const OpDef dropout;
 // stochastic_depth(x [n,...], step i32 [5] (, residual like x)) -> y = keep(n) * x / (1-p) (+ residual); attrs p, salt, residual = 0|1.
 // Drops whole rows of dimension 0: counter = {row, salt, step low, step high}.
 extern const OpDef stochastic_depth;
-// flatten(x [n,h,w,c]) -> [n,h*w*c];  reshape(x) -> attr shape
+// flatten(x [n,h,w,c]) -> [n,h*w*c];  reshape(x) -> attr shape; also of i32
 extern const OpDef flatten, reshape;
 
 // ---- pool.cpp -----------------------------------------------------------------------------------------------------
@@ -119,5 +122,57 @@ extern const OpDef warp;
 // resample(bytes u8 [capacity], table i32 [n,8] = {byte offset, height, width, channels, y0, x0, crop height, crop width}) -> u8 [n,s,s,channels]:
 //   triangle filter with antialiasing (as PIL's BILINEAR resize), rounded to u8; attrs size, channels
 extern const OpDef resample;
+
+// ==== ops of imported graphs: any rank up to 8, f32, where said also i32; a truth value is an i32, 0 or 1. Tensors may be empty.
+
+// ---- unary.cpp ----------------------------------------------------------------------------------------------------
+// unary(x) -> y = function(x); attr function, of f32: identity neg abs sign floor ceil round (half to even) reciprocal sqrt exp log erf
+//   sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh softplus softsign elu leaky_relu selu celu hard_sigmoid hard_swish
+//   thresholded_relu clip gelu gelu_tanh mish swish shrink; of i32: identity neg abs sign clip not; f32 to i32: isnan isinf.
+//   attrs alpha, beta, gamma (defaults: ONNX's; swish = x sigmoid(alpha x); shrink: alpha = lambd, beta = bias; isinf: alpha = of -infinity,
+//   beta = of +infinity), lo, hi (of clip: none)
+extern const OpDef unary, unary_grad;
+
+// ---- broadcast.cpp ------------------------------------------------------------------------------------------------
+// binary(a, b) -> y, broadcast as numpy does; attr function: add sub mul div pow min max prelu mod (sign of b) fmod (sign of a), of f32 or
+//   i32; equal less less_equal greater greater_equal, of f32 or i32, give i32; and or xor of i32.
+//   div, pow, mod and fmod of i32 take attr integer = 1: towards zero; 0 where b is 0
+// where(condition i32, a, b) -> y: a where the condition is not 0, else b; f32 or i32
+extern const OpDef binary, binary_grad, where;
+
+// ---- movement.cpp: f32 or i32 -------------------------------------------------------------------------------------
+// transpose(x) -> y: dimension i of y is dimension perm[i] of x; attr perm (the dimensions in reverse)
+// expand(x) -> attr shape, to which x broadcasts
+// slice(x) -> y[i] = x[starts + i * steps]; attrs starts, sizes, steps (1; may be negative), a number for every dimension
+// pad(x) -> y: attrs before, after (0), a number for every dimension; value (0);
+//   steps (1): so many places from one element of x to the next
+// concat(x...) -> y; attr axis
+extern const OpDef transpose, expand, slice, pad, concat;
+
+// ---- reduce.cpp ---------------------------------------------------------------------------------------------------
+// reduce(x) -> y; attrs function = sum mean max min prod l1 l2 sum_square log_sum log_sum_exp (i32: sum max min prod l1 sum_square),
+//   axes ({}: all), keepdims (1)
+// arg_reduce(x) -> i32; attrs function = argmax|argmin, axis (0), keepdims (1), select_last (0: of equal ones the first)
+// softmax_axis(x) -> y; attrs axis (-1), log 0|1 (0)
+extern const OpDef reduce, arg_reduce, softmax_axis;
+
+// ---- matmul.cpp ---------------------------------------------------------------------------------------------------
+// matmul(a [...,m,k], b [...,k,n]) -> [...,m,n], batches broadcast
+extern const OpDef matmul;
+
+// ---- gather.cpp ---------------------------------------------------------------------------------------------------
+// gather(x, indices i32) -> x with dimension `axis` (0) replaced by those of indices; x f32 or i32. Negative indices count from the end,
+//   those out of range take the nearest element.
+// one_hot(indices i32) -> f32, with a dimension of attr depth at `axis` (-1: last): attr on (1) where it is the index, else off (0)
+// cumsum(x f32) -> like x; attrs axis (0), exclusive (0), reverse (0)
+extern const OpDef gather, gather_grad, one_hot, cumsum;
+
+// ---- resize.cpp: f32 ----------------------------------------------------------------------------------------------
+// resize(x) -> y, a size for every dimension: attr sizes; scales (of ONNX, sizes / sizes of x), mode = nearest|linear|cubic (nearest),
+//   coordinates = half_pixel|pytorch_half_pixel|half_pixel_symmetric|align_corners|asymmetric|tf_crop_and_resize (half_pixel),
+//   rounding (of nearest) = round_prefer_floor|round_prefer_ceil|floor|ceil, cubic_a (-0.75), exclude_outside (0),
+//   roi (tf_crop_and_resize: starts, then ends, a number for every dimension), value (0: what lies outside of x)
+// border(x) -> y, padded by x's own elements: attrs before, after, mode = reflect|edge|wrap
+extern const OpDef resize, resize_grad, border, border_grad;
 
 }  // namespace vkfer::ops
