@@ -307,8 +307,9 @@ void sum_slices(Lowering& l, Binding partial, Binding out, int64_t count, int64_
 }
 
 void transpose_matrices(Lowering& l, Binding from, Binding to, DType storage, int64_t taps, int64_t rows, int64_t columns) {
-  const params::Transpose p{uint32_t(taps), uint32_t(rows), uint32_t(columns), uint32_t(taps * rows * columns)};
-  l.dispatch(l.module("transpose", storage), {l.target.workgroup}, {from, to}, p, groups_for_single(l, p.count));
+  const int64_t count = taps * rows * columns, in_blocks = rows % 4 || columns % 4 ? count : count / 16;
+  const params::Transpose p{uint32_t(taps), uint32_t(rows), uint32_t(columns), uint32_t(in_blocks)};
+  l.dispatch(l.channel_module("transpose", storage, {rows, columns}), {l.target.workgroup}, {from, to}, p, groups_for_single(l, p.count));
 }
 
 }  // namespace vkfer::ops

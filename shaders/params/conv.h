@@ -53,7 +53,7 @@ struct SumSlices {
   uint count, slices, stride;
 };
 
-// out[t][j][i] = in[t][i][j], t < taps
+// out[t][j][i] = in[t][i][j], t < taps; count: invocations
 struct Transpose {
   uint taps, rows, columns, count;
 };
