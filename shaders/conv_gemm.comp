@@ -23,6 +23,7 @@ layout(constant_id = 3) const bool kUnroll2 = false; // in_c is a multiple of ei
 layout(constant_id = 4) const bool kBias = false;
 layout(constant_id = 5) const bool kResidual = false;
 layout(constant_id = 6) const uint kActivation = 0;
+layout(constant_id = 7) const bool kRowsFirst = false;   // workgroups of a column block follow each other: its filter stays in the cache
 
 CHANNELS_IN(0, a);
 CHANNELS_IN(1, b);
@@ -47,6 +48,11 @@ void main() {
   uint size = gl_WorkGroupSize.x, lane = gl_LocalInvocationID.x;
   uint part = kLanes == size ? 0u : lane / kLanes, column_lane = kLanes == size ? lane : lane % kLanes;
   uint row_block = group / p.column_blocks, column_block = group - row_block * p.column_blocks;
+  if (kRowsFirst) {
+    uint row_blocks = p.groups / p.column_blocks;
+    column_block = group / row_blocks;
+    row_block = group - column_block * row_blocks;
+  }
   uint first_row = row_block * (kRows * (size / kLanes)) + part * kRows;
   uint out_blocks = CHANNEL_BLOCKS(p.out_c), in_blocks = CHANNEL_BLOCKS(p.in_c);
   uint column = column_block * kLanes + column_lane;           // four output channels

@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kTileRows = 16;          // rows of a group of lanes, as in the shaders that shuffle
 constexpr int64_t kMostPixels = 1 << 24;   // shaders/include/divide.glsl is exact below this
 constexpr int64_t kCachedBytes = 192 << 10;
+constexpr double kMostCachedFilter = 4 << 20;  // bytes
 constexpr int64_t kMostSummed = 4096;      // pixels one slice of a filter gradient adds up: bounds the rounding error
 
 // Lanes side by side along the columns: the widest that does not waste a quarter of its columns.
@@ -84,10 +85,14 @@ void dispatch_gemm(Lowering& l, params::ConvGemm p, bool dense, const Epilogue& 
     return;
   }
   const uint32_t lanes = choose_lanes(l.target, p.out_c);
+  // The filter is read once for every block of rows. Where it is too large for a core's cache and `a` is smaller, rows go first.
+  const double filter_bytes = double(p.taps_y) * p.taps_x * p.in_c * p.out_c * double(dtype_bytes(storage));
+  const double a_bytes = double(p.rows) / (double(p.qh) * p.qw) * p.in_h * p.in_w * p.in_c * double(dtype_bytes(storage));
+  const bool rows_first = filter_bytes > kMostCachedFilter && a_bytes < filter_bytes;
   p.column_blocks = uint32_t(divide_round_up(divide_round_up(p.out_c, 4), lanes));
   p.groups = uint32_t(divide_round_up(p.rows, kTileRows * (workgroup / lanes)) * p.column_blocks);
   l.dispatch(l.channel_module("conv_gemm", storage, {p.in_c, p.out_c}, true),
-             {workgroup, lanes, dense, p.in_c % 8 == 0, e.bias, e.residual, e.activation}, {b.a, b.filter, b.out, b.bias, b.residual}, p,
+             {workgroup, lanes, dense, p.in_c % 8 == 0, e.bias, e.residual, e.activation, rows_first}, {b.a, b.filter, b.out, b.bias, b.residual}, p,
              l.linear_groups(p.groups));
 }
 
