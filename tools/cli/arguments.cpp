@@ -38,6 +38,14 @@ auto output(std::string Owner::*member) {
   };
 }
 
+// Takes one value each time it stands there.
+template <class Owner>
+auto repeated(std::vector<std::string> Owner::*member) {
+  return [member](CLI::App& app, Arguments& a, const Argument& self) {
+    return app.add_option(std::string(self.name), a.*member, std::string(self.help))->type_name(std::string(self.value))->allow_extra_args(false);
+  };
+}
+
 template <class Owner>
 auto flag(bool Owner::*member, bool value = true) {
   return [member, value](CLI::App& app, Arguments& a, const Argument& self) {
@@ -149,12 +157,16 @@ const std::vector<Argument>& table() {
       {"--conv", "NxHxWxC,RxSxK", "a convolution; ,stride,groups may follow", option(&A::conv)},
       {"--op", "TEXT", "only ops whose name contains it", option(&A::op)},
       {"--top", "N", "classes shown for each picture", option(&A::top), range(&A::top, 1, 100000)},
-      {"--input", "FILE", "npy, float32 [n,c,s,s], preprocessed", option(&A::input)},
+      {"--input", "[NAME=]FILE", "npy; for trace float32 [n,c,s,s]; repeatable", repeated(&A::inputs)},
+      {"--output", "[NAME=]FILE", "npy to write; may be repeated", repeated(&A::outputs)},
       {"--labels", "FILE", "npy, int64 [n]", option(&A::labels)},
       {"--loss", "NAME", "ce: softmax cross-entropy", option(&A::loss)},
       {"--steps", "N", "training steps", option(&A::steps), range(&A::steps, 1, 1000000)},
       {"--frozen-bn", "", "batch norm by its running statistics", flag(&A::frozen_batch_norm)},
       {"--out", "FILE", "safetensors to write; also -o", output(&A::out)},
+      {"--onnx", "FILE", "ONNX model to write", option(&A::onnx)},
+      {"--safetensors", "FILE", "weights to write, with what goes with them", option(&A::safetensors)},
+      {"--fold-bn", "yes|no", "batch norms into convolutions; default yes", option(&A::fold_batch_norm)},
       {"--partial", "", "take what fits; the rest starts at random", flag(&A::partial)},
       {"--adapt-stem", "sum|replicate", "3 channels to 1, or 1 to 3", option(&A::adapt_stem)},
       {"--classes", "NAMES", "a,b,c, or a file with one name a line", option(&A::class_names)},

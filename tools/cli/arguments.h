@@ -17,7 +17,8 @@ namespace vkfer {
 struct Arguments : TrainSettings {
   std::vector<std::string> positional;
   std::string run, resume, device, split = "val";
-  std::string input, labels, loss = "ce", out;  // trace
+  std::vector<std::string> inputs, outputs;     // trace, run
+  std::string labels, loss = "ce", out;         // trace
   int classes = 7, steps = 10;                  // trace, dump
   bool training = false, inference = false;     // dump, profile
   bool nodes = false;                           // profile
@@ -29,6 +30,7 @@ struct Arguments : TrainSettings {
   int top = 3;                                  // infer
   bool partial = false;                         // import
   std::string adapt_stem, class_names;          // import
+  std::string onnx, safetensors, fold_batch_norm = "yes";  // export
   std::string json;                             // see Console
   std::set<std::string> given_names;
 

@@ -18,12 +18,14 @@ TraceOptions options_of(const Arguments& a) {
   if (a.loss != "ce") fail("--loss", "unknown loss '{}': expected ce", a.loss);
   TraceOptions o;
   o.model = a.model;
-  const NpyArray x = read_npy(a.input), y = read_npy(a.labels);
+  if (a.inputs.size() != 1) fail("--input", "got {} files, expected one. Fix: name the images", a.inputs.size());
+  const std::string& input = a.inputs[0];
+  const NpyArray x = read_npy(input), y = read_npy(a.labels);
   if (x.shape.size() != 4 || x.shape[2] != x.shape[3] || x.dtype != "f4")
-    fail("--input", "{}: got {} [{}], expected f4 [n,channels,size,size]", a.input, x.dtype, fmt::join(x.shape, ","));
+    fail("--input", "{}: got {} [{}], expected f4 [n,channels,size,size]", input, x.dtype, fmt::join(x.shape, ","));
   if (y.shape.size() != 1) fail("--labels", "{}: got shape [{}], expected [n]", a.labels, fmt::join(y.shape, ","));
-  if (a.given("--size") && a.size != x.shape[2]) fail("--size", "got {}, but {} has {}x{}", a.size, a.input, x.shape[2], x.shape[3]);
-  if (x.shape[0] < 1 || x.shape[0] > 65536 || x.shape[2] > 4096) fail("--input", "{}: [{}] is too large or empty", a.input, fmt::join(x.shape, ","));
+  if (a.given("--size") && a.size != x.shape[2]) fail("--size", "got {}, but {} has {}x{}", a.size, input, x.shape[2], x.shape[3]);
+  if (x.shape[0] < 1 || x.shape[0] > 65536 || x.shape[2] > 4096) fail("--input", "{}: [{}] is too large or empty", input, fmt::join(x.shape, ","));
   o.batch = int(x.shape[0]);
   o.channels = int(x.shape[1]);
   o.size = int(x.shape[2]);

@@ -1,0 +1,82 @@
+#include "models/onnx/export.h"
+#include "runtime/error.h"
+#include "tools/cli/trained.h"
+#include "tools/cli/verb.h"
+#include "tools/train/atomic_file.h"
+
+namespace vkfer {
+namespace {
+
+bool wants_folding(const std::string& answer) {
+  if (answer == "no") return false;
+  if (answer != "yes") fail("--fold-bn", "got '{}', expected yes or no", answer.substr(0, 100));
+  return true;
+}
+
+// The network as it infers, for one image; the model takes any number.
+Graph inference_graph(const NetworkSettings& n) {
+  Graph graph;
+  ModelOptions options;
+  options.size = n.size;
+  options.channels = n.channels;
+  options.classes = n.classes;
+  options.head = n.head;
+  options.same_padding = n.same_padding;
+  options.valence_arousal = n.valence_arousal;
+  const Value images = graph.input("images", {{1, n.size, n.size, n.channels}, DType::f32});
+  const BuiltModel built = build_model(*n.model, graph, images, {}, options);
+  if (built.logits) graph.output(built.logits, "logits");
+  if (built.valence) graph.output(built.valence, "valence");
+  if (built.arousal) graph.output(built.arousal, "arousal");
+  return graph;
+}
+
+void run_export(Arguments& a, Console& console) {
+  if (!a.given("--onnx") && !a.given("--safetensors")) fail("usage", "nothing to write. Fix: --onnx model.onnx or --safetensors model.safetensors");
+  const bool fold = wants_folding(a.fold_batch_norm);
+  std::vector<std::string> paths = a.positional;
+  const Trained trained = open_trained(a, paths);
+  if (!paths.empty()) fail("usage", "{} is no run. Fix: name a run's folder, or --model M --weights FILE", paths[0]);
+  const NetworkSettings& n = trained.saved.network;
+  const Graph graph = inference_graph(n);
+  const FittedWeights fitted = fit_weights(trained.saved.weights, graph, {.classifier = n.classifier()});
+  WeightFile file;
+  set_metadata(file, n, trained.saved.classes);
+  if (trained.saved.classes.empty()) file.metadata.erase("classes");
+
+  Json answer = {{"model", n.model->name}, {"weights", trained.saved.weights.source}};
+  if (a.given("--onnx")) {
+    OnnxModel model = export_onnx(graph, fitted.values, {.fold_batch_norm = fold});
+    model.metadata = file.metadata;
+    write_file(a.onnx, std::string_view(onnx_bytes(model)));
+    console.print("{}: {} of {}, {} nodes, opset {}, batch norm {}; takes 'images' [n,{},{},{}], preprocessed as {}", a.onnx, n.model->name, trained.saved.weights.source,
+                  model.nodes.size(), kExportOpset, fold ? "folded" : "kept", n.channels, n.size, n.size, n.preprocessing.name);
+    answer.update({{"onnx", a.onnx}, {"nodes", model.nodes.size()}, {"opset", kExportOpset}, {"folded", fold}});
+  }
+  if (a.given("--safetensors")) {
+    export_weights(graph, fitted, 0, file);
+    write_safetensors(a.safetensors, file);
+    console.print("{}: {} tensors of {}", a.safetensors, fitted.values.size(), trained.saved.weights.source);
+    answer.update({{"safetensors", a.safetensors}, {"tensors", fitted.values.size()}});
+  }
+  console.answer(answer);
+}
+
+}  // namespace
+
+extern const Verb export_verb;
+const Verb export_verb{
+    .name = "export",
+    .summary = "Write a trained network as ONNX or safetensors",
+    .arguments = {"--run", "--onnx", "--fold-bn", "--safetensors", "--model", "--weights", "--preprocessing", "--padding", "--size", "--channels", "--json"},
+    .positional = "run",
+    .positional_help = "a run's folder; default: the newest",
+    .max_positional = 1,
+    .examples = "  vkfer export runs/1 --onnx model.onnx\n"
+                "  vkfer export --model resnet50 --weights r50.pth --onnx r50.onnx --fold-bn no\n\n"
+                "The model takes preprocessed images [n,channels,size,size] of any number and\n"
+                "answers logits. Its metadata say how to preprocess, and name the classes.",
+    .run = run_export,
+};
+
+}  // namespace vkfer
