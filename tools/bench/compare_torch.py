@@ -216,7 +216,7 @@ def arguments():
     parser.add_argument("--infer", type=shapes, default="224x1,224x8", help="SIZExBATCH,... ('' for none)")
     parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32", help="fp16: mixed precision on both sides")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--warmup", type=int, default=3, help="steps before the measured ones, in every round")
+    parser.add_argument("--warmup", type=int, default=8, help="steps before the measured ones, in every round")
     parser.add_argument("--repeats", type=int, default=5, help="measured steps of a round")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--torch-device", choices=["cpu", "cuda"], default=None, help="default: cuda where there is one")
