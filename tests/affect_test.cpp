@@ -1,16 +1,17 @@
 // Valence and arousal beside the classes: their figures, and training on them where they are known.
 #include <cmath>
-#include <filesystem>
 
 #include "runtime/error.h"
 #include "tests/catch.h"
 #include "tests/op_shader.h"
+#include "tests/scratch.h"
+#include "tests/small_runs.h"
 #include "tools/metrics/continuous.h"
 #include "tools/train/saved_network.h"
 #include "tools/train/training.h"
 
 using namespace vkfer;
-using vkfer::test::test_device;
+using namespace vkfer::test;
 
 TEST_CASE("continuous metrics: figures of a small example", "[metrics]") {
   // By hand, and as scipy and scikit-learn give them.
@@ -38,20 +39,9 @@ TEST_CASE("continuous metrics: what is undefined says so", "[metrics]") {
 
 namespace {
 
-struct Scratch {
-  std::filesystem::path path;
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "vkfer-affect-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Scratch() { std::filesystem::remove_all(path); }
-};
-
 // Drawn faces; every third knows no valence and arousal, every fifth no class.
 Dataset some_unknown(bool all = false) {
-  DatasetOptions options;
-  options.synthetic = {.train = 70, .val = 35, .test = 7, .size = 16, .channels = 1, .seed = 5};
-  static const Dataset drawn = open_dataset("builtin", options);
+  static const Dataset drawn = faces(70, 35);
   DatasetContents contents{"drawn faces", drawn.classes(), {}, [](const Sample& s) { return drawn.image(s.entry); }, 16, 1, true, {}};
   for (size_t i = 0; i < drawn.size(); ++i) {
     Sample s = drawn.sample(i);
@@ -60,20 +50,14 @@ Dataset some_unknown(bool all = false) {
     else if (i % 5 == 0) s.label = -1;
     contents.samples.push_back(s);
   }
-  return Dataset(contents, options);
+  return Dataset(contents, {});
 }
 
 TrainSettings affect_settings() {
-  TrainSettings s;
-  s.model = "compact_resnet";
-  s.data = "builtin";
-  s.size = 16;
+  TrainSettings s = small_settings(1, -1);
   s.batch = 10;
-  s.epochs = 3;
-  s.crop = 1;
-  s.lr = 3e-3;
   s.valence_arousal = true;
-  return resolve_settings(s, 16);
+  return s;
 }
 
 TrainResult run_for(const Dataset& data, const TrainSettings& s, RunFolder& folder, int steps) {

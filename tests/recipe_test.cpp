@@ -1,12 +1,13 @@
 // What a recipe asks for beside the optimizer: schedules and early stopping against PyTorch's and Keras' rules, class weights, focal loss.
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 
 #include "models/init.h"
 #include "runtime/error.h"
 #include "tests/catch.h"
 #include "tests/op_shader.h"
+#include "tests/scratch.h"
+#include "tests/small_runs.h"
 #include "tools/train/class_weights.h"
 #include "tools/train/monitor.h"
 #include "tools/train/saved_network.h"
@@ -15,7 +16,7 @@
 #include "tools/train/warp.h"
 
 using namespace vkfer;
-using vkfer::test::test_device;
+using namespace vkfer::test;
 
 namespace {
 
@@ -99,33 +100,6 @@ TEST_CASE("class weights: balanced as scikit-learn's, or as given", "[recipe]") 
 
 namespace {
 
-struct Scratch {
-  std::filesystem::path path;
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "vkfer-recipe-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Scratch() { std::filesystem::remove_all(path); }
-};
-
-Dataset faces() {
-  DatasetOptions options;
-  options.synthetic = {.train = 35, .val = 14, .test = 7, .size = 16, .channels = 1, .seed = 5};
-  return open_dataset("builtin", options);
-}
-
-TrainSettings small_settings() {
-  TrainSettings s;
-  s.model = "compact_resnet";
-  s.data = "builtin";
-  s.size = 16;
-  s.batch = 8;
-  s.epochs = 3;
-  s.crop = 1;
-  s.lr = 3e-3;
-  return resolve_settings(s, 16);
-}
-
 struct Ran {
   TrainResult result;
   std::vector<std::string> said;
@@ -147,8 +121,8 @@ Ran run_for(const Dataset& data, const TrainSettings& s, RunFolder& folder, int 
 }  // namespace
 
 TEST_CASE("training: stops early, keeps the best epoch, and decides alike after an interruption", "[train][recipe]") {
-  const Dataset data = faces();
-  TrainSettings s = small_settings();
+  const Dataset data = faces(35, 14);
+  TrainSettings s = small_settings(1, -1);
   s.epochs = 40;
   s.lr = 1e-9;  // nothing is learned: no epoch beats the first ones by much
   s.patience = 3;
@@ -168,12 +142,12 @@ TEST_CASE("training: stops early, keeps the best epoch, and decides alike after 
 }
 
 TEST_CASE("training: schedules, class weights and focal loss go on bit for bit", "[train][recipe]") {
-  const Dataset data = faces();
+  const Dataset data = faces(35, 14);
   Scratch scratch;
   int run = 0;
   for (const char* schedule : {"onecycle", "plateau"}) {
     INFO(schedule);
-    TrainSettings s = small_settings();
+    TrainSettings s = small_settings(1, -1);
     s.schedule = schedule;
     s.plateau_patience = 0;
     s.min_delta = 1;  // every epoch is a plateau
@@ -288,8 +262,8 @@ TEST_CASE("averages: follow the parameters after each step", "[recipe][device]")
 }
 
 TEST_CASE("training: the weights of a run with averages are the averages", "[train][recipe]") {
-  const Dataset data = faces();
-  TrainSettings s = small_settings();
+  const Dataset data = faces(35, 14);
+  TrainSettings s = small_settings(1, -1);
   s.ema = 0.99;
   s.epochs = 1;
   Scratch scratch;

@@ -11,7 +11,10 @@
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
 #include "tests/catch.h"
+#include "tests/environment.h"
 #include "tests/op_shader.h"
+#include "tests/scratch.h"
+#include "tests/small_runs.h"
 #include "tools/data/bytes.h"
 #include "tools/train/atomic_file.h"
 #include "tools/train/history.h"
@@ -19,39 +22,10 @@
 #include "tools/tune/tuning_file.h"
 
 using namespace vkfer;
-using vkfer::test::test_device;
+using namespace vkfer::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-// A folder of its own, gone at the end.
-struct Scratch {
-  fs::path path;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "vkfer-train-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Scratch() { fs::remove_all(path); }
-};
-
-Dataset faces(int train, int val) {
-  DatasetOptions options;
-  options.synthetic = {.train = train, .val = val, .test = 7, .size = 16, .channels = 1, .seed = 5};
-  return open_dataset("builtin", options);
-}
-
-TrainSettings small_settings() {
-  TrainSettings s;
-  s.model = "compact_resnet";
-  s.data = "builtin";
-  s.size = 16;
-  s.batch = 8;
-  s.epochs = 3;
-  s.crop = 2;
-  s.lr = 3e-3;
-  s.dropout = 0.2;
-  return resolve_settings(s, 16);
-}
 
 std::vector<std::byte> bytes_of(const fs::path& path) { return read_file(path, size_t{1} << 30); }
 
@@ -164,16 +138,6 @@ TEST_CASE("training: interrupted anywhere, it ends with the same bits", "[train]
 
 namespace {
 
-struct Environment {
-  std::string name, before;
-  bool was_set;
-  Environment(const char* variable, const std::string& value) : name(variable), was_set(std::getenv(variable)) {
-    if (was_set) before = std::getenv(variable);
-    ::setenv(variable, value.c_str(), 1);
-  }
-  ~Environment() { was_set ? ::setenv(name.c_str(), before.c_str(), 1) : ::unsetenv(name.c_str()); }
-};
-
 // The obvious engine for every convolution of the network, written as `vkfer tune` would.
 void write_direct_tuning(const TrainSettings& s) {
   NetworkSettings n;
@@ -198,7 +162,7 @@ TEST_CASE("training: a run uses the device's tuning, and goes on with it when it
   const Dataset data = faces(35, 14);
   const TrainSettings s = small_settings();
   Scratch scratch;
-  const Environment cache("VKFER_CACHE_DIR", (scratch.path / "cache").string());
+  const Environment cache("VKFER_CACHE_DIR", (scratch.path / "cache").c_str());
   write_direct_tuning(s);
   RunFolder plain = RunFolder::create(scratch.path / "plain"), whole = RunFolder::create(scratch.path / "whole"),
             cut = RunFolder::create(scratch.path / "cut");

@@ -14,6 +14,7 @@
 #include "tests/catch.h"
 #include "tests/op_shader.h"
 #include "tests/small_nets.h"
+#include "tests/scratch.h"
 #include "tools/train/checkpoint.h"
 #include "tools/tune/tuner.h"
 
@@ -22,15 +23,6 @@ using namespace vkfer;
 using namespace vkfer::test;
 
 namespace {
-
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "vkfer-tune-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-};
 
 std::string text_of(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -177,7 +169,7 @@ TEST_CASE("a checkpoint's target carries its tuning, and old ones have none", "[
 }
 
 TEST_CASE("a tuning file gives back what was written, and takes more", "[tuning]") {
-  const Folder folder;
+  const Scratch folder;
   const fs::path path = folder.path / "new" / "tuning.json";
   const DeviceInfo info = some_device();
   const Target profile;
@@ -201,7 +193,7 @@ TEST_CASE("a tuning file gives back what was written, and takes more", "[tuning]
 }
 
 TEST_CASE("a tuning file of another device, driver or profile is ignored with one notice", "[tuning]") {
-  const Folder folder;
+  const Scratch folder;
   const fs::path path = folder.path / "tuning.json";
   const Target profile;
   write_tuning(path, some_device(), profile, two_entries());
@@ -225,7 +217,7 @@ TEST_CASE("a tuning file of another device, driver or profile is ignored with on
 }
 
 TEST_CASE("a damaged tuning file is ignored with one notice", "[tuning]") {
-  const Folder folder;
+  const Scratch folder;
   const fs::path path = folder.path / "tuning.json";
   const Target profile;
   write_tuning(path, some_device(), profile, two_entries());

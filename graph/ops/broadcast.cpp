@@ -49,14 +49,7 @@ const Function kFunctions[] = {
 #undef F
 static_assert(std::size(kFunctions) == params::kXor + 1);
 
-uint32_t number_of(const Attrs& attrs, std::string_view op, std::string_view label) {
-  const std::string name = attrs.text("function", "");
-  for (const Function& f : kFunctions)
-    if (name == f.name) return uint32_t(&f - kFunctions);
-  std::string names;
-  for (const Function& f : kFunctions) names += fmt::format("{}{}", names.empty() ? "" : ", ", f.name);
-  fail(op, "'{}': got function='{}', expected one of {}. Fix: correct the attribute.", label, name, names);
-}
+uint32_t number_of(const Attrs& attrs, std::string_view op, std::string_view label) { return function_number(kFunctions, attrs, op, label); }
 
 bool is_number(DType t) { return t == DType::f32 || t == DType::i32; }
 

@@ -7,7 +7,6 @@ namespace vkfer::ops {
 
 namespace {
 
-constexpr double kGray[3] = {0.299, 0.587, 0.114};  // ITU-R BT.601 luma
 
 // x [n,h,w,c0] u8 -> [n,h,w,channels]; attr `to` = f32|f16 is the storage of the result ----
 

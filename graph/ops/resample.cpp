@@ -9,7 +9,6 @@ namespace vkfer::ops {
 
 namespace {
 
-constexpr double kGray[3] = {0.299, 0.587, 0.114};  // ITU-R BT.601 luma
 constexpr int64_t kTableColumns = 8;
 
 std::vector<TensorDesc> resample_shape(const Attrs& attrs, std::span<const TensorDesc> in, std::string_view label) {

@@ -88,14 +88,7 @@ const Function kFunctions[] = {
 #undef F
 static_assert(std::size(kFunctions) == params::kNot + 1);
 
-uint32_t number_of(const Attrs& attrs, std::string_view op, std::string_view label) {
-  const std::string name = attrs.text("function", "");
-  for (const Function& f : kFunctions)
-    if (name == f.name) return uint32_t(&f - kFunctions);
-  std::string names;
-  for (const Function& f : kFunctions) names += fmt::format("{}{}", names.empty() ? "" : ", ", f.name);
-  fail(op, "'{}': got function='{}', expected one of {}. Fix: correct the attribute.", label, name, names);
-}
+uint32_t number_of(const Attrs& attrs, std::string_view op, std::string_view label) { return function_number(kFunctions, attrs, op, label); }
 
 Settings settings_of(const Attrs& attrs, const Function& f) {
   return {attrs.number("alpha", f.alpha), attrs.number("beta", f.beta), attrs.number("gamma", f.gamma), attrs.number("lo", -kInfinity),

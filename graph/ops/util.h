@@ -101,6 +101,17 @@ std::vector<TensorDesc> same_shape(const Attrs&, std::span<const TensorDesc> in,
   return {in[0]};
 }
 
+// Attr `function` as its place in a table of things with a name; fails listing the names.
+template <class Function, size_t N>
+uint32_t function_number(const Function (&table)[N], const Attrs& attrs, std::string_view op, std::string_view label) {
+  const std::string name = attrs.text("function", "");
+  for (const Function& f : table)
+    if (name == f.name) return uint32_t(&f - table);
+  std::string names;
+  for (const Function& f : table) names += fmt::format("{}{}", names.empty() ? "" : ", ", f.name);
+  fail(op, "'{}': got function='{}', expected one of {}. Fix: correct the attribute.", label, name, names);
+}
+
 // For OpDef::again: the same node once more.
 inline Value same_again(Graph& g, const Node& n, int output) {
   return g.add(*n.op, n.attrs, n.in, n.label + "/again")[size_t(output)];
@@ -112,6 +123,8 @@ inline std::vector<Attrs> joined(std::initializer_list<std::vector<Attrs>> lists
   for (const auto& list : lists) all.insert(all.end(), list.begin(), list.end());
   return all;
 }
+
+constexpr double kGray[3] = {0.299, 0.587, 0.114};  // ITU-R BT.601 luma: what red, green and blue are worth as gray
 
 inline int64_t divide_round_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

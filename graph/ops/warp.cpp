@@ -7,7 +7,6 @@ namespace vkfer::ops {
 
 namespace {
 
-constexpr double kGray[3] = {0.299, 0.587, 0.114};  // ITU-R BT.601 luma
 constexpr int64_t kColumns = 20;
 
 std::vector<TensorDesc> warp_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {

@@ -254,7 +254,7 @@ void lrn(NodeImport& c) {
   for (int64_t i = 0; i < channels; ++i)
     for (int64_t j = 0; j < channels; ++j) band.push_back(i >= j - (size - 1) / 2 && i <= j + size / 2);
   const Value v = c.channels_last(x), m = c.table(c.label() + "/band", StoredType::f32, {channels, channels}, band);
-  Value sum = c.add("matmul", {}, {c.binary("mul", v, v), m});
+  Value sum = c.add(ops::matmul, {}, {c.binary("mul", v, v), m});
   sum = c.binary("add", c.binary("mul", sum, c.scalar(c.number("alpha", 0.0001) / double(size))), c.scalar(c.number("bias", 1)));
   c.out(0, c.binary("div", v, c.binary("pow", sum, c.scalar(c.number("beta", 0.75)))), x.type, true);
 }
@@ -281,7 +281,7 @@ void gemm(NodeImport& c) {
   const bool bias = c.given(2) && c.in(2).shape == Integers{columns} && beta == 1 && alpha == 1;
   std::vector<Value> in = {x, w};
   if (bias && real) in.push_back(c.plain(c.in(2)));
-  Value y = real ? c.add(ops::linear, {{"bias", in.size() == 3}}, in) : c.add("matmul", {}, {x, w});
+  Value y = real ? c.add(ops::linear, {{"bias", in.size() == 3}}, in) : c.add(ops::matmul, {}, {x, w});
   if (alpha != 1) y = c.binary("mul", y, c.scalar(alpha, c.dtype(y)));
   if (c.given(2) && in.size() == 2 && beta != 0) {
     Value z = c.plain(c.in(2));
@@ -305,7 +305,7 @@ void matmul(NodeImport& c) {
   // A vector is a row on the left, a column on the right; its dimension goes away again.
   if (a.rank() == 1) x = c.reshape(x, {1, a.shape[0]});
   if (b.rank() == 1) y = c.reshape(y, {b.shape[0], 1});
-  Value z = c.add("matmul", {}, {x, y});
+  Value z = c.add(ops::matmul, {}, {x, y});
   Integers out = c.shape(z);
   if (b.rank() == 1) out.pop_back();
   if (a.rank() == 1) out.erase(out.end() - (b.rank() == 1 ? 1 : 2));

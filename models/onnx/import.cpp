@@ -227,7 +227,7 @@ class Importer {
       NodeImport import(model_, identity, {t}, target_);
       port.value = import.plain(t);
       // What is read must be computed, and under one name.
-      if (target_.graph.info(port.value).role != Role::computed) port.value = import.add(*find_op("reshape"), {{"shape", t.shape}}, {port.value});
+      if (target_.graph.info(port.value).role != Role::computed) port.value = import.add(ops::reshape, {{"shape", t.shape}}, {port.value});
       target_.graph.output(port.value);
     }
     result_.outputs.push_back(std::move(port));

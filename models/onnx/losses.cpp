@@ -42,7 +42,7 @@ void nll_loss(NodeImport& c) { negative_log_likelihood(c, classes_last(c)); }
 
 void softmax_cross_entropy(NodeImport& c) {
   const OnnxTensor& x = c.in(0);
-  const Value log_p = c.add("softmax_axis", {{"axis", x.rank() - 1}, {"log", 1}}, {classes_last(c)});
+  const Value log_p = c.add(ops::softmax_axis, {{"axis", x.rank() - 1}, {"log", 1}}, {classes_last(c)});
   negative_log_likelihood(c, log_p);
   if (c.wants(1)) c.out(1, log_p, x.type, x.rank() > 2);
 }

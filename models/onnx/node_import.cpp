@@ -169,11 +169,6 @@ std::vector<int64_t> NodeImport::shape(Value v) const {
   return dims;
 }
 
-const OpDef& NodeImport::op_named(std::string_view name) const {
-  if (const OpDef* op = find_op(name)) return *op;
-  unsupported("needs '{}', which we do not have", name);
-}
-
 std::vector<Value> NodeImport::add_all(const OpDef& op, Attrs attrs, std::vector<Value> in) {
   return target_.graph.add(op, std::move(attrs), std::move(in), label_);
 }
@@ -194,20 +189,20 @@ Value NodeImport::transpose(Value v, std::vector<int64_t> perm) {
     if (from[size_t(p)] != 1) kept.push_back(p);
   }
   if (std::ranges::is_sorted(kept)) return reshape(v, to);
-  return add("transpose", {{"perm", to_attr(std::move(perm))}}, {v});
+  return add(ops::transpose, {{"perm", to_attr(std::move(perm))}}, {v});
 }
 
 Value NodeImport::binary(const char* function, Value a, Value b) {
   Attrs attrs{{"function", function}};
   const std::string_view f = function;
   if (dtype(a) == DType::i32 && (f == "div" || f == "mod" || f == "fmod" || f == "pow")) attrs.set("integer", 1);
-  return add("binary", attrs, {a, b});
+  return add(ops::binary, attrs, {a, b});
 }
-Value NodeImport::unary(const char* function, Value x, Attrs attrs) { return add("unary", attrs.set("function", function), {x}); }
+Value NodeImport::unary(const char* function, Value x, Attrs attrs) { return add(ops::unary, attrs.set("function", function), {x}); }
 Value NodeImport::cast(Value v, DType to) { return dtype(v) == to ? v : add(ops::cast, {{"to", dtype_name(to)}}, {v}); }
 
 Value NodeImport::reduce(const char* function, Value x, std::vector<int64_t> list, bool keep) {
-  return add("reduce", {{"function", function}, {"axes", to_attr(std::move(list))}, {"keepdims", keep}}, {x});
+  return add(ops::reduce, {{"function", function}, {"axes", to_attr(std::move(list))}, {"keepdims", keep}}, {x});
 }
 
 Value NodeImport::scalar(double v, DType type) {
@@ -244,7 +239,7 @@ Value NodeImport::along(Value x, int64_t axis, int64_t rows, const std::string& 
   for (size_t i = size_t(axis) + 1; i < dims.size(); ++i) after *= dims[i];
   const Value m = table(label_ + "/" + name, StoredType::f32, {rows, columns}, matrix);
   dims[size_t(axis)] = rows;
-  return reshape(add("matmul", {}, {m, reshape(x, {before, columns, after})}), dims);
+  return reshape(add(ops::matmul, {}, {m, reshape(x, {before, columns, after})}), dims);
 }
 
 Value NodeImport::plain(const OnnxTensor& t, Form form) {

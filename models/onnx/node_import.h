@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "graph/op.h"
+#include "graph/ops/ops.h"
 #include "models/onnx/import.h"
 
 namespace vkfer {
@@ -81,7 +81,6 @@ class NodeImport {
   Value in_order_of(const OnnxTensor&, bool channels_last) ;
 
   Value add(const OpDef&, Attrs, std::vector<Value>);
-  Value add(std::string_view op, Attrs attrs, std::vector<Value> in) { return add(op_named(op), std::move(attrs), std::move(in)); }
   std::vector<Value> add_all(const OpDef&, Attrs, std::vector<Value>);
   Value reshape(Value, const std::vector<int64_t>& shape);
   Value transpose(Value, std::vector<int64_t> perm);
@@ -89,7 +88,7 @@ class NodeImport {
   Value unary(const char* function, Value x, Attrs attrs = {});
   Value scalar(double v, DType = DType::f32);           // shape []
   Value table(const std::string& name, StoredType, std::vector<int64_t> shape, std::span<const double>);  // numbers that the import made
-  Value select(Value condition, Value yes, Value no) { return add("where", {}, {condition, yes, no}); }
+  Value select(Value condition, Value yes, Value no) { return add(ops::where, {}, {condition, yes, no}); }
   // `on` where a class in the last, new dimension is the label, else `off`.
   Value one_hot(Value labels, int64_t classes, double on, double off);
   // y[..., i, ...] = sum over j of matrix[i, j] x[..., j, ...] along an axis: moves and mixes that are linear.
@@ -98,7 +97,6 @@ class NodeImport {
   Value reduce(const char* function, Value x, std::vector<int64_t> axes, bool keep);
   std::vector<int64_t> shape(Value) const;
   DType dtype(Value v) const { return target_.graph.desc(v).dtype; }
-  const OpDef& op_named(std::string_view) const;
 
   // ---- outputs
   bool wants(int i) const { return size_t(i) < node_.out.size() && !node_.out[size_t(i)].empty(); }

@@ -41,7 +41,7 @@ void arg(NodeImport& c) {
   const OnnxTensor& x = c.in(0);
   const int64_t axis = c.axis(c.integer("axis", 0), x.rank());
   const Attrs attrs{{"function", kFunction.text}, {"axis", axis}, {"keepdims", c.integer("keepdims", 1)}, {"select_last", c.integer("select_last_index", 0)}};
-  c.out(0, c.add("arg_reduce", attrs, {c.plain(x)}), StoredType::i64);
+  c.out(0, c.add(ops::arg_reduce, attrs, {c.plain(x)}), StoredType::i64);
 }
 
 // Up to opset 12 everything from the axis on is one.
@@ -63,7 +63,7 @@ template <int kLog>
 void softmax(NodeImport& c) {
   const OnnxTensor& x = c.in(0);
   const Rows r = rows(c);
-  c.out(0, c.reshape(c.add("softmax_axis", {{"axis", r.axis}, {"log", kLog}}, {r.value}), x.shape), x.type);
+  c.out(0, c.reshape(c.add(ops::softmax_axis, {{"axis", r.axis}, {"log", kLog}}, {r.value}), x.shape), x.type);
 }
 
 // One at the first maximum.
@@ -71,7 +71,7 @@ void hardmax(NodeImport& c) {
   const OnnxTensor& x = c.in(0);
   const Rows r = rows(c);
   const Integers s = c.shape(r.value);
-  const Value best = c.add("arg_reduce", {{"function", "argmax"}, {"axis", r.axis}, {"keepdims", 0}}, {r.value});
+  const Value best = c.add(ops::arg_reduce, {{"function", "argmax"}, {"axis", r.axis}, {"keepdims", 0}}, {r.value});
   const Value hot = c.one_hot(best, s[size_t(r.axis)], 1, 0);
   Integers perm;
   for (int64_t i = 0; i + 1 < int64_t(s.size()); ++i) perm.push_back(i);

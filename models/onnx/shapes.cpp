@@ -210,7 +210,7 @@ void concat(NodeImport& c) {
   if (parts.size() == 1) return c.pass(0, parts[0]);
   std::vector<Value> values;
   for (const OnnxTensor& t : parts) values.push_back(c.in_order_of(t, last));
-  c.out(0, c.add("concat", {{"axis", place(c.in(0), last, axis)}}, values), c.in(0).type, last);
+  c.out(0, c.add(ops::concat, {{"axis", place(c.in(0), last, axis)}}, values), c.in(0).type, last);
 }
 
 // `starts`, `steps` and `sizes` along every axis of x as ONNX counts them.
@@ -222,7 +222,7 @@ Value sliced(NodeImport& c, const OnnxTensor& x, const Integers& starts, const I
   }
   const Value v = c.in_order_of(x, is_last(x));
   if (sizes == x.shape && std::ranges::all_of(steps, [](int64_t step) { return step == 1; })) return v;
-  return c.add("slice", {{"starts", a}, {"steps", b}, {"sizes", s}}, {v});
+  return c.add(ops::slice, {{"starts", a}, {"steps", b}, {"sizes", s}}, {v});
 }
 
 void slice(NodeImport& c, const Integers& starts, const Integers& ends, Integers axes, Integers steps) {
@@ -280,14 +280,14 @@ Value extended(NodeImport& c, Value v, const Integers& before, const Integers& a
     const auto piece = [&](int64_t start, int64_t step, int64_t size) {
       Integers starts(s.size(), 0), steps(s.size(), 1), sizes = s, to = s;
       starts[a] = start, steps[a] = step, sizes[a] = mode == "edge" ? 1 : size, to[a] = size;
-      const Value p = c.add("slice", {{"starts", starts}, {"steps", steps}, {"sizes", sizes}}, {v});
-      return mode == "edge" ? c.add("expand", {{"shape", to}}, {p}) : p;
+      const Value p = c.add(ops::slice, {{"starts", starts}, {"steps", steps}, {"sizes", sizes}}, {v});
+      return mode == "edge" ? c.add(ops::expand, {{"shape", to}}, {p}) : p;
     };
     std::vector<Value> parts;
     if (before[a] > 0) parts.push_back(mode == "edge" ? piece(0, 1, before[a]) : mode == "wrap" ? piece(n - before[a], 1, before[a]) : piece(before[a], -1, before[a]));
     parts.push_back(v);
     if (after[a] > 0) parts.push_back(mode == "edge" ? piece(n - 1, 1, after[a]) : mode == "wrap" ? piece(0, 1, after[a]) : piece(n - 2, -1, after[a]));
-    if (parts.size() > 1) v = c.add("concat", {{"axis", int64_t(a)}}, parts);
+    if (parts.size() > 1) v = c.add(ops::concat, {{"axis", int64_t(a)}}, parts);
   }
   return v;
 }
@@ -314,9 +314,9 @@ void padded(NodeImport& c, const Integers& pads, Integers axes, std::optional<do
       if (sizes[i] < 0) c.wrong("more is cut off than there is");
       before[i] = std::max<int64_t>(0, before[i]), after[i] = std::max<int64_t>(0, after[i]);
     }
-    v = c.add("slice", {{"starts", starts}, {"steps", Integers(sizes.size(), 1)}, {"sizes", sizes}}, {v});
+    v = c.add(ops::slice, {{"starts", starts}, {"steps", Integers(sizes.size(), 1)}, {"sizes", sizes}}, {v});
   }
-  if (mode == "constant") v = c.add("pad", {{"before", before}, {"after", after}, {"value", value.value_or(0)}}, {v});
+  if (mode == "constant") v = c.add(ops::pad, {{"before", before}, {"after", after}, {"value", value.value_or(0)}}, {v});
   else v = extended(c, v, before, after, mode);
   c.out(0, v, x.type, is_last(x));
 }
@@ -342,7 +342,7 @@ void expand(NodeImport& c) {
   const OnnxTensor& x = c.in(0);
   const Integers to = broadcast(c, x.shape, checked_shape(c, c.integers_of(1)));
   if (product(to) == 0) return c.out_known(0, WeightTensor{x.type, to, {}});
-  c.out(0, c.add("expand", {{"shape", to}}, {c.plain(x)}), x.type);
+  c.out(0, c.add(ops::expand, {{"shape", to}}, {c.plain(x)}), x.type);
 }
 
 // Every repeated dimension gets one before it, which is expanded.
@@ -359,7 +359,7 @@ void tile(NodeImport& c) {
   }
   checked_shape(c, expanded);
   if (product(to) == 0) return c.out_known(0, WeightTensor{x.type, to, {}});
-  c.out(0, c.reshape(c.add("expand", {{"shape", expanded}}, {c.reshape(c.plain(x), apart)}), to), x.type);
+  c.out(0, c.reshape(c.add(ops::expand, {{"shape", expanded}}, {c.reshape(c.plain(x), apart)}), to), x.type);
 }
 
 // Indices may count from the end.
@@ -398,14 +398,14 @@ void gather(NodeImport& c) {
     if (even) {
       Integers starts = all, steps(all.size(), 1), sizes = x.shape;
       starts[size_t(axis)] = at[0], steps[size_t(axis)] = step, sizes[size_t(axis)] = count;
-      return c.out(0, c.reshape(c.add("slice", {{"starts", starts}, {"steps", steps}, {"sizes", sizes}}, {c.plain(x)}), to), x.type);
+      return c.out(0, c.reshape(c.add(ops::slice, {{"starts", starts}, {"steps", steps}, {"sizes", sizes}}, {c.plain(x)}), to), x.type);
     }
   }
   Integers flat = {1, n, 1};
   for (int64_t i = 0; i < axis; ++i) flat[0] *= x.shape[size_t(i)];
   for (int64_t i = axis + 1; i < x.rank(); ++i) flat[2] *= x.shape[size_t(i)];
   const Value rows = c.one_hot(c.reshape(from_the_start(c, indices, n), {count}), n, 1, 0), v = c.plain(x);
-  const Value y = c.add("matmul", {}, {rows, c.cast(c.reshape(v, flat), DType::f32)});
+  const Value y = c.add(ops::matmul, {}, {rows, c.cast(c.reshape(v, flat), DType::f32)});
   c.out(0, c.reshape(c.cast(y, c.dtype(v)), to), x.type);
 }
 

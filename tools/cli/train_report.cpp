@@ -2,8 +2,6 @@
 
 #include <build_info.h>
 
-#include <cmath>
-
 #include "tools/train/interrupt.h"
 
 namespace vkfer {
@@ -13,8 +11,9 @@ Json figures(const EpochRecord& r) {
   const ClassificationMetrics m = classification_metrics(r.val.confusion);
   Json j = {{"epoch", r.epoch}, {"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}, {"loss", r.val.loss()}};
   const auto add = [&](const char* name, const std::optional<Affect>& a) {
-    const auto number = [](double x) { return std::isnan(x) ? Json() : Json(x); };
-    if (a) j[name] = {{"rmse", number(a->metrics.rmse)}, {"ccc", number(a->metrics.ccc)}};
+    if (!a) return;
+    const Json all = metrics_json(a->metrics);
+    j[name] = {{"rmse", all["rmse"]}, {"ccc", all["ccc"]}};
   };
   add("valence", r.val.valence);
   add("arousal", r.val.arousal);

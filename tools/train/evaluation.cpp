@@ -12,12 +12,6 @@ void for_each_figure(Metrics& m, F&& f) {
   f("rmse", m.rmse), f("mae", m.mae), f("r2", m.r2), f("pearson", m.pearson), f("sagr", m.sagr), f("ccc", m.ccc);
 }
 
-Json metrics_json(const ContinuousMetrics& m) {
-  Json j = {{"count", m.count}};
-  for_each_figure(m, [&](const char* name, double value) { j[name] = std::isnan(value) ? Json() : Json(value); });  // null: undefined
-  return j;
-}
-
 Json affect_json(const Affect& a) {
   return {{"count", a.count}, {"squared_error", a.squared_error}, {"metrics", metrics_json(a.metrics)}};
 }
@@ -35,6 +29,12 @@ Affect affect_from_json(const Json& j) {
 }
 
 }  // namespace
+
+Json metrics_json(const ContinuousMetrics& m) {
+  Json j = {{"count", m.count}};
+  for_each_figure(m, [&](const char* name, double value) { j[name] = std::isnan(value) ? Json() : Json(value); });  // null: undefined
+  return j;
+}
 
 double Evaluation::loss() const {
   return (count ? loss_sum / double(count) : 0) + (valence ? valence->mse() : 0) + (arousal ? arousal->mse() : 0);

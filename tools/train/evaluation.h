@@ -37,6 +37,9 @@ struct Evaluation {
   friend bool operator==(const Evaluation& a, const Evaluation& b) { return a.to_json() == b.to_json(); }
 };
 
+// rmse, mae, r2, pearson, sagr, ccc and count; null where undefined.
+Json metrics_json(const ContinuousMetrics&);
+
 // accuracy, macro_f1, loss, per_class, confusion, count and the rest: the answer of `eval --json`.
 Json report_json(const Evaluation&, const std::vector<std::string>& classes);
 

@@ -10,11 +10,13 @@
 
 namespace vkfer {
 
+// What is known of a batch on its way.
 struct EvaluatedBatch {
-  std::vector<uint8_t> pixels;
   std::vector<int32_t> labels;
   std::vector<float> valence, arousal;  // NaN: unknown
   size_t images = 0;                    // the rest is padding
+
+  explicit EvaluatedBatch(size_t n) : labels(n, -1), valence(n, NAN), arousal(n, NAN) {}
 };
 
 Evaluator::Evaluator(Device& device, States& states, const NetworkSettings& settings, const Target& target)
@@ -25,8 +27,8 @@ Evaluator::Evaluator(Device& device, States& states, const NetworkSettings& sett
   executor_->write(step_.augment, std::vector<int32_t>(size_t(settings.batch) * 4, 0));
 }
 
-void Evaluator::start_batch(const EvaluatedBatch& batch) {
-  executor_->write(step_.pixels, batch.pixels);
+void Evaluator::start_batch(std::span<const uint8_t> pixels, const EvaluatedBatch& batch) {
+  executor_->write(step_.pixels, pixels);
   executor_->write(step_.labels, batch.labels);
   if (has_affect()) {
     write_targets(*executor_, step_.valence, batch.valence);
@@ -76,10 +78,9 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
     return !progress || progress(finished);
   };
   bool go_on = true;
-  for (EvaluatedBatch batch; go_on && loader.next(positions, batch.pixels);) {
-    batch.labels.assign(positions.size(), -1);
-    batch.valence.assign(positions.size(), NAN), batch.arousal = batch.valence;
-    batch.images = 0;
+  std::vector<uint8_t> pixels;
+  while (go_on && loader.next(positions, pixels)) {
+    EvaluatedBatch batch(positions.size());
     for (size_t i = 0; i < positions.size(); ++i) {
       if (positions[i] == kPadding) continue;
       const Sample& sample = cache.sample(size_t(positions[i]));
@@ -87,8 +88,8 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
       batch.valence[i] = sample.valence, batch.arousal[i] = sample.arousal;
       ++batch.images;
     }
-    start_batch(batch);
-    batches.push_back(batch);
+    start_batch(pixels, batch);
+    batches.push_back(std::move(batch));
     if (executor_->in_flight() >= Executor::kMostInFlight) go_on = finish();
   }
   while (executor_->in_flight()) go_on = finish() && go_on;
@@ -101,8 +102,8 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
 Answers Evaluator::answers(std::span<const uint8_t> pixels) {
   const size_t each = size_t(settings_.size) * size_t(settings_.size) * size_t(settings_.pixel_channels);
   const size_t count = pixels.size() / each, most = size_t(settings_.batch), k = size_t(settings_.classes);
-  EvaluatedBatch batch{std::vector<uint8_t>(most * each), std::vector<int32_t>(most, -1), std::vector<float>(most, NAN),
-                       std::vector<float>(most, NAN), 0};
+  const EvaluatedBatch unknown(most);
+  std::vector<uint8_t> padded(most * each);
   Answers a;
   const auto append = [&](std::vector<float>& to, Value v, size_t values) {
     if (!v) return;
@@ -112,8 +113,8 @@ Answers Evaluator::answers(std::span<const uint8_t> pixels) {
   executor_->drain();
   for (size_t first = 0; first < count; first += most) {
     const size_t n = std::min(most, count - first);
-    std::memcpy(batch.pixels.data(), pixels.data() + first * each, n * each);
-    start_batch(batch);
+    std::memcpy(padded.data(), pixels.data() + first * each, n * each);
+    start_batch(padded, unknown);
     executor_->wait();
     append(a.probabilities, step_.probabilities, n * k);
     append(a.valence, step_.valence.prediction, n);

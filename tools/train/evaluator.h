@@ -37,7 +37,7 @@ class Evaluator {
   Answers answers(std::span<const uint8_t> pixels);
 
  private:
-  void start_batch(const EvaluatedBatch&);  // behind the batches in flight
+  void start_batch(std::span<const uint8_t> pixels, const EvaluatedBatch&);  // behind the batches in flight
   bool has_affect() const { return bool(step_.valence.prediction); }
 
   States& states_;

@@ -48,10 +48,12 @@ StepPlan plan_step_within(size_t budget, const NetworkSettings& network, int pie
   NetworkSettings again = network;
   again.recompute = true;
   size_t least = SIZE_MAX;
+  bool mixes_images = false;
   const auto fitting = [&](const NetworkSettings& n, int count) -> std::optional<StepPlan> {
     StepPlan p = plan_step(n, count, optimizer, settings, target);
     const size_t bytes = training_bytes(p, target);
     least = std::min(least, bytes);
+    mixes_images = p.mixes_images;
     if (bytes > budget) return std::nullopt;
     return p;
   };
@@ -60,7 +62,7 @@ StepPlan plan_step_within(size_t budget, const NetworkSettings& network, int pie
   const size_t plain = least;
   if (auto p = fitting(again, first)) return std::move(*p);
   const size_t whole = least;
-  const bool may_cut = pieces == 0 && !plan_step(network, 1, optimizer, settings, target).mixes_images;
+  const bool may_cut = pieces == 0 && !mixes_images;
   for (int count = 2; may_cut && count <= network.batch; ++count)
     if (network.batch % count == 0)
       if (auto p = fitting(again, count)) return std::move(*p);
