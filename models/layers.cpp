@@ -89,9 +89,11 @@ Value Layers::batch_norm(const std::string& name, Value x, const BatchNormSpec& 
   Value mean = graph_.state(name + ".running_mean", channels, starting("zeros"));
   Value var = graph_.state(name + ".running_var", channels, starting("ones"));
   std::vector<Value> inputs = {x, gamma, beta, mean, var};
+  const double eps = options_.batch_norm.eps > 0 ? options_.batch_norm.eps : spec.eps;
+  const double momentum = options_.batch_norm.momentum > 0 ? options_.batch_norm.momentum : spec.momentum;
   if (!options_.training || options_.frozen_batch_norm || frozen(name + ".weight"))
-    return graph_.add1(ops::batch_norm_eval, {{"eps", spec.eps}}, std::move(inputs), name);
-  auto out = graph_.add(ops::batch_norm, {{"eps", spec.eps}, {"momentum", spec.momentum}}, std::move(inputs), name);
+    return graph_.add1(ops::batch_norm_eval, {{"eps", eps}}, std::move(inputs), name);
+  auto out = graph_.add(ops::batch_norm, {{"eps", eps}, {"momentum", momentum}}, std::move(inputs), name);
   graph_.update(mean, out[3]);
   graph_.update(var, out[4]);
   return out[0];

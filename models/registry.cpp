@@ -1,6 +1,7 @@
 #include "models/registry.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "graph/ops/ops.h"
 #include "models/catalogue.h"
@@ -35,6 +36,20 @@ const ModelInfo& find_model(std::string_view name) {
   fail("model", "unknown model: got '{}', expected one of {}. Fix: {}", name.substr(0, 100), list,
        nearest.empty() ? "choose one of these" : "did you mean " + nearest + "?");
 }
+
+BatchNormChoice batch_norm_from_text(std::string_view text) {
+  if (text.empty()) return {};
+  BatchNormChoice choice;
+  const char* const end = text.data() + text.size();
+  const auto eps = std::from_chars(text.data(), end, choice.eps);
+  const bool comma = eps.ec == std::errc() && eps.ptr != end && *eps.ptr == ',';
+  const auto momentum = comma ? std::from_chars(eps.ptr + 1, end, choice.momentum) : eps;
+  if (!comma || momentum.ec != std::errc() || momentum.ptr != end || !(choice.eps > 0 && choice.eps < 1) || !(choice.momentum > 0 && choice.momentum <= 1))
+    fail("--batch-norm", "got '{}', expected an epsilon and a momentum, above 0 and up to 1. Fix: --batch-norm 0.001,0.01", text.substr(0, 100));
+  return choice;
+}
+
+std::string batch_norm_text(const BatchNormChoice& choice) { return choice.eps > 0 ? fmt::format("{},{}", choice.eps, choice.momentum) : ""; }
 
 std::string classifier_of(const ModelInfo& model, std::string_view head) {
   return is_default_head(head) ? model.classifier : "head.classes";

@@ -28,6 +28,14 @@ struct Preprocessing {
 };
 Preprocessing preprocessing_from_name(std::string_view name);  // imagenet, half, unit, caffe; fails naming them
 
+// Of every batch norm; 0: as the network has it. Momentum as torch means it: the share of what is new.
+struct BatchNormChoice {
+  double eps = 0, momentum = 0;
+  bool operator==(const BatchNormChoice&) const = default;
+};
+BatchNormChoice batch_norm_from_text(std::string_view);  // "0.001,0.01"; "": the network's own; fails for what is no such pair
+std::string batch_norm_text(const BatchNormChoice&);
+
 struct ModelOptions {
   int size = 48;                   // input height and width
   int channels = 3;
@@ -40,6 +48,7 @@ struct ModelOptions {
   bool stochastic = true;          // false: no dropout and no stochastic depth while training, whatever the model has
   bool frozen_batch_norm = false;  // while training: running statistics, and they stay as they are
   bool same_padding = false;       // strided convolutions pad as TensorFlow's SAME does: what is odd goes right and below
+  BatchNormChoice batch_norm;      // of weights that were trained with another
   DType storage = DType::f32;      // of activations; parameters and logits are f32
   int batch = 1;
 };

@@ -302,7 +302,7 @@ TEST_CASE("tool: a run from before some settings existed resumes as what it was"
   REQUIRE(place.run("train --model compact_resnet --data faces --batch 4 --epochs 2 --run r --precision fp32").status == 0);
   const std::string weights = text_of(place.path / "r/model.safetensors");
   Json config = Json::parse(text_of(place.path / "r/config.json"));
-  for (const char* newer : {"precision", "preprocessing", "padding", "head", "freeze"}) REQUIRE(config.at("settings").erase(newer) == 1);
+  for (const char* newer : {"precision", "preprocessing", "padding", "batch_norm", "head", "freeze"}) REQUIRE(config.at("settings").erase(newer) == 1);
   config.at("settings")["freeze_backbone"] = false;
   std::ofstream(place.path / "r/config.json") << config;
   fs::remove_all(place.path / "r/checkpoint");

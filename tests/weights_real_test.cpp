@@ -29,7 +29,7 @@ TEST_CASE("the published compact MobileNetV2 answers FER2013 as PyTorch does, ce
   const std::string weights = test_data("compact_mobilenet_v2_fer2013.pth"), faces = test_data("fer2013.zip");
   if (weights.empty() || faces.empty()) return;
   const auto reference = nlohmann::json::parse(std::ifstream(test_data("compact_mobilenet_v2_reference.json")))["result"];
-  const SavedNetwork saved = read_network(weights, "compact_mobilenetv2");
+  const SavedNetwork saved = read_network(weights, {.model = "compact_mobilenetv2"});
   NetworkSettings network = saved.network;
   network.batch = 64;
   network.pixel_channels = 1;
@@ -52,7 +52,7 @@ TEST_CASE("ImageNet's MobileNetV2 with TensorFlow's padding names every photogra
   names.erase(names.begin());  // "background"
   const auto expected = nlohmann::json::parse(std::ifstream(test_data("photos_top3.json")));
   CHECK(expected.size() == 9);
-  SavedNetwork saved = read_network(weights, "mobilenetv2");
+  SavedNetwork saved = read_network(weights, {.model = "mobilenetv2"});
   set_conventions(saved, "half", "same");
   NetworkSettings network = saved.network;
   network.batch = network.pixel_channels = 3;

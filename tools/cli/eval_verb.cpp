@@ -112,7 +112,7 @@ extern const Verb eval_verb;
 const Verb eval_verb{
     .name = "eval",
     .summary = "Evaluate a run, or a network with a weight file",
-    .arguments = {"--run", "--model", "--weights", "--preprocessing", "--padding", "--data", "--split", "--size", "--channels", "--batch", "--seed",
+    .arguments = {"--run", "--model", "--weights", "--head", "--preprocessing", "--padding", "--batch-norm", "--data", "--split", "--size", "--channels", "--batch", "--seed",
                   "--skip-bad", "--precision", "--device", "--json"},
     .positional = "run",
     .positional_help = "folder of a run; default: the newest in runs/",

@@ -87,7 +87,7 @@ extern const Verb infer_verb;
 const Verb infer_verb{
     .name = "infer",
     .summary = "Tell the expression on pictures of faces",
-    .arguments = {"--run", "--model", "--weights", "--preprocessing", "--padding", "--size", "--channels", "--top", "--precision", "--device", "--json"},
+    .arguments = {"--run", "--model", "--weights", "--head", "--preprocessing", "--padding", "--batch-norm", "--size", "--channels", "--top", "--precision", "--device", "--json"},
     .positional = "images",
     .positional_help = "pictures; a run's folder may come first",
     .max_positional = -1,

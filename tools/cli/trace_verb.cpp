@@ -1,5 +1,3 @@
-#include "models/weights/formats.h"
-#include "models/weights/names.h"
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
 #include "tools/data/npy.h"
@@ -44,11 +42,13 @@ TraceOptions options_of(const Arguments& a) {
   o.frozen_bn = a.frozen_batch_norm;
   if (a.given("--precision")) o.precision = a.precision;
   if (a.given("--weights")) {
-    o.weights = read_weights(a.weights);
-    adopt_names(*o.weights, find_model(a.model));
-    const auto padding = o.weights->metadata.find("padding");
-    if (padding != o.weights->metadata.end()) o.same_padding = is_same_padding(padding->second);
+    SavedNetwork saved = read_network(a.weights, {.model = a.model, .head = a.head});
+    set_conventions(saved, "", a.padding, a.batch_norm);
+    o.same_padding = saved.network.same_padding;
+    o.batch_norm = saved.network.batch_norm;
+    o.weights = std::move(saved.weights);
   }
+  if (a.given("--batch-norm")) o.batch_norm = batch_norm_from_text(a.batch_norm);
   if (a.given("--padding")) o.same_padding = is_same_padding(a.padding);
   return o;
 }
@@ -70,7 +70,7 @@ extern const Verb trace_verb;
 const Verb trace_verb{
     .name = "trace",
     .summary = "Lay training steps open, to compare with PyTorch",
-    .arguments = {"--model", "--head", "--weights", "--padding", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
+    .arguments = {"--model", "--head", "--weights", "--padding", "--batch-norm", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
                   "--weight-decay", "--label-smoothing", "--steps", "--num-classes", "--size", "--frozen-bn", "--seed", "--precision",
                   "--out", "--device", "--json"},
     .examples = "  vkfer trace --model mobilenetv2 --weights w.safetensors --input x.npy \\\n"

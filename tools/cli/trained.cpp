@@ -24,12 +24,15 @@ fs::path choose_run(const Arguments& a, std::vector<std::string>& positional) {
   return newest;
 }
 
+NetworkHints hints_of(const Arguments& a) {
+  return {.model = a.given("--model") ? a.model : "", .head = a.head, .size = a.given("--size") ? a.size : 0, .channels = a.given("--channels") ? a.channels : 0};
+}
+
 Trained from_weights(const Arguments& a) {
   if (a.given("--run")) fail("usage", "--run and --weights both name weights. Fix: choose one");
   Trained t;
-  t.saved = read_network(a.weights, a.given("--model") ? a.model : "", a.given("--size") ? a.size : 0,
-                         a.given("--channels") ? a.channels : 0);
-  set_conventions(t.saved, a.preprocessing, a.padding);
+  t.saved = read_network(a.weights, hints_of(a));
+  set_conventions(t.saved, a.preprocessing, a.padding, a.batch_norm);
   t.settings.data = "builtin";
   return t;
 }
@@ -38,16 +41,15 @@ Trained from_weights(const Arguments& a) {
 
 Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
   if (a.given("--weights")) return from_weights(a);
-  if (a.given("--preprocessing") || a.given("--padding"))
-    fail("usage", "--preprocessing and --padding go with --weights: a run knows its own. Fix: leave them out");
+  if (a.given("--preprocessing") || a.given("--padding") || a.given("--batch-norm") || a.given("--head"))
+    fail("usage", "--preprocessing, --padding, --batch-norm and --head go with --weights: a run knows its own. Fix: leave them out");
   Trained t;
   t.run = choose_run(a, positional);
   t.config = read_config(t.run);
   t.settings = settings_from_json(t.config.value("settings", Json()), (t.run / "config.json").string());
   if (!fs::exists(model_path(t.run)))
     fail("run", "{} has no weights yet: no epoch is finished. Fix: vkfer train --resume {}", t.run.string(), t.run.string());
-  t.saved = read_network(model_path(t.run), a.given("--model") ? a.model : "", a.given("--size") ? a.size : 0,
-                         a.given("--channels") ? a.channels : 0);
+  t.saved = read_network(model_path(t.run), hints_of(a));
   return t;
 }
 

@@ -37,7 +37,7 @@ const Verb weights_verb{
     .summary = "List and verify any weight file",
     .arguments = {"--json"},
     .positional = "file",
-    .positional_help = "safetensors, a PyTorch .pth or .pt, or ONNX",
+    .positional_help = "safetensors, .pth, .pt, .h5, .keras or .onnx",
     .max_positional = 1,
     .examples = "  vkfer weights resnet50-0676ba61.pth\n"
                 "  vkfer weights runs/1/model.safetensors --json\n\n"

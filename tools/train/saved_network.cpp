@@ -47,7 +47,20 @@ bool is_same_padding(std::string_view name) {
   return false;
 }
 
-void set_conventions(SavedNetwork& saved, const std::string& preprocessing, const std::string& padding) {
+namespace {
+
+// The networks of Keras that take B, G, R take R, G, B here: their first filter is turned around, under that preprocessing alone.
+void settle_stem(SavedNetwork& saved) {
+  const auto stem = saved.weights.tensors.find(saved.reversed_stem);
+  const bool wanted = saved.network.preprocessing.name == "caffe";
+  if (stem == saved.weights.tensors.end() || wanted == saved.stem_is_reversed) return;
+  reverse_channels(stem->second);
+  saved.stem_is_reversed = wanted;
+}
+
+}  // namespace
+
+void set_conventions(SavedNetwork& saved, const std::string& preprocessing, const std::string& padding, const std::string& batch_norm) {
   NetworkSettings& n = saved.network;
   const auto check = [&](const char* option, const char* key, const std::string& asked, std::string_view said) {
     if (saved.weights.metadata.count(key) && asked != said)
@@ -61,17 +74,24 @@ void set_conventions(SavedNetwork& saved, const std::string& preprocessing, cons
     check("--padding", "padding", padding, n.same_padding ? kSamePadding : kTorchPadding);
     n.same_padding = is_same_padding(padding);
   }
+  if (!batch_norm.empty()) {
+    const BatchNormChoice asked = batch_norm_from_text(batch_norm);
+    check("--batch-norm", "batch_norm", batch_norm_text(asked), batch_norm_text(n.batch_norm));
+    n.batch_norm = asked;
+  }
+  settle_stem(saved);
 }
 
 void follow_weights(TrainSettings& s) {
   if (s.weights.empty()) return;
-  SavedNetwork saved = read_network(s.weights, s.model, 0, s.channels);
-  set_conventions(saved, s.preprocessing, s.padding);
+  SavedNetwork saved = read_network(s.weights, {.model = s.model, .head = s.head, .channels = s.channels, .classifier_may_be_absent = true});
+  set_conventions(saved, s.preprocessing, s.padding, s.batch_norm);
   const Preprocessing &p = saved.network.preprocessing, known = preprocessing_from_name(p.name);
   if (p.scale != known.scale || p.mean != known.mean || p.std != known.std)
     fail("weights", "{}: its preprocessing is called '{}' but has other numbers. Fix: correct the file's metadata", s.weights, p.name);
   s.preprocessing = p.name;
   s.padding = saved.network.same_padding ? kSamePadding : kTorchPadding;
+  s.batch_norm = batch_norm_text(saved.network.batch_norm);
 }
 
 void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<std::string>& classes) {
@@ -83,6 +103,7 @@ void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<
   file.metadata["classes"] = Json(classes).dump();
   if (n.valence_arousal) file.metadata["outputs"] = kAffectOutputs;
   if (n.same_padding) file.metadata["padding"] = kSamePadding;
+  if (n.batch_norm.eps > 0) file.metadata["batch_norm"] = batch_norm_text(n.batch_norm);
   file.metadata["preprocessing"] = Json({{"name", p.name}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}}).dump();
 }
 
@@ -91,7 +112,8 @@ int classifier_rows(const WeightFile& file, const std::string& classifier) {
   return it == file.tensors.end() || it->second.shape.empty() ? 0 : int(it->second.shape[0]);
 }
 
-SavedNetwork read_network(const std::filesystem::path& path, const std::string& model, int size, int channels, int classes) {
+SavedNetwork read_network(const std::filesystem::path& path, const NetworkHints& hints) {
+  const std::string& model = hints.model;
   SavedNetwork saved;
   saved.weights = read_weights(path);
   WeightFile& file = saved.weights;
@@ -99,27 +121,33 @@ SavedNetwork read_network(const std::filesystem::path& path, const std::string& 
   if (named == file.metadata.end() && model.empty())
     fail("--model", "{} does not say which network it belongs to. Fix: --model NAME", path.string());
   const ModelInfo& info = find_model(named == file.metadata.end() ? model : named->second);
-  adopt_names(file, info);
+  const auto own_head = file.metadata.find("head");
+  const std::string head = own_head != file.metadata.end() ? own_head->second : is_default_head(hints.head) ? "" : hints.head;
+  if (!head.empty()) parse_head(head);
+  const WeightConventions conventions = adopt_names(file, info, head);
   if (!model.empty() && &find_model(model) != &info)
     fail("--model", "got {}, but {} holds weights of {}", model, path.string(), info.name);
 
   NetworkSettings& n = saved.network;
   n.model = &info;
-  n.size = agree(file, "--size", number(file, "size", 0), size);
+  n.size = agree(file, "--size", number(file, "size", 0), hints.size);
   if (n.size == 0) n.size = info.default_size;
-  n.channels = agree(file, "--channels", number(file, "channels", 0), channels);
+  n.channels = agree(file, "--channels", number(file, "channels", 0), hints.channels);
   if (n.channels == 0) n.channels = 3;
-  if (const auto head = file.metadata.find("head"); head != file.metadata.end()) n.head = head->second;
-  if (!is_default_head(n.head)) parse_head(n.head);
+  if (own_head != file.metadata.end() || classifier_rows(file, classifier_of(info, head)) > 0) n.head = head;
   if (const auto outputs = file.metadata.find("outputs"); outputs != file.metadata.end()) {
     if (outputs->second != kAffectOutputs)
       fail("weights", "{}: metadata 'outputs': got '{}', expected '{}'", path.string(), outputs->second.substr(0, 100), kAffectOutputs);
     n.valence_arousal = true;
   }
   n.classes = classifier_rows(file, n.classifier());
-  if (n.classes < 1) n.classes = classes;
-  if (n.classes < 1) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), n.classifier());
-  n.preprocessing = info.preprocessing;
+  if (n.classes < 1) n.classes = hints.classes;
+  if (n.classes < 1 && !hints.classifier_may_be_absent) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), n.classifier());
+  n.preprocessing = conventions.preprocessing.value_or(info.preprocessing);
+  n.same_padding = conventions.same_padding;
+  n.batch_norm = conventions.batch_norm;
+  saved.reversed_stem = conventions.reversed_stem;
+  if (const auto batch_norm = file.metadata.find("batch_norm"); batch_norm != file.metadata.end()) n.batch_norm = batch_norm_from_text(batch_norm->second);
   if (const auto padding = file.metadata.find("padding"); padding != file.metadata.end()) n.same_padding = is_same_padding(padding->second);
   try {
     if (const Json p = parse(file, "preprocessing"); p.is_object())
@@ -132,6 +160,7 @@ SavedNetwork read_network(const std::filesystem::path& path, const std::string& 
     fail("weights", "{}: {} class names for {} classes", path.string(), saved.classes.size(), n.classes);
   if (n.preprocessing.mean.size() != 3 || n.preprocessing.std.size() != 3)
     fail("weights", "{}: preprocessing needs a mean and a std for 3 channels", path.string());
+  settle_stem(saved);
   return saved;
 }
 

@@ -23,7 +23,7 @@ void within(std::string_view option, T got, T lowest, T highest) {
 
 // What runs did before a setting existed: their config.json lacks it.
 const Json& before_it_existed() {
-  static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"head", ""}, {"freeze", ""},
+  static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"batch_norm", ""}, {"head", ""}, {"freeze", ""},
                               {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false},
                               {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
                               {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
@@ -120,6 +120,7 @@ void check_settings(const TrainSettings& s) {
   within("--val-fraction", s.val_fraction, 0.0, 0.9);
   within("--test-fraction", s.test_fraction, 0.0, 0.9);
   if (!s.preprocessing.empty()) preprocessing_from_name(s.preprocessing);
+  batch_norm_from_text(s.batch_norm);
   if (s.nesterov && s.momentum == 0) fail("--nesterov", "needs a momentum above 0. Fix: --momentum 0.9");
 }
 

@@ -48,6 +48,7 @@ struct TrainSettings {
   std::string weights;             // start from this file; "": random
   std::string preprocessing;       // a name of preprocessing_from_name(); "": the model's own
   std::string padding;             // of strided convolutions: torch or same; "": torch
+  std::string batch_norm;          // "epsilon,momentum" of every batch norm, see batch_norm_from_text(); "": the model's own
   std::string precision = "auto";  // fp32, fp16 or auto, see precision.h; a run folder says which it was
   std::string memory_budget;       // "": none; device memory as parse_bytes() takes it
   int micro_batch = 0;             // images whose gradients are computed at once; 0: the batch's
@@ -107,6 +108,7 @@ void for_each_setting(Settings& s, F&& f) {
   f("weights", s.weights);
   f("preprocessing", s.preprocessing);
   f("padding", s.padding);
+  f("batch_norm", s.batch_norm);
   f("precision", s.precision);
   f("memory_budget", s.memory_budget);
   f("micro_batch", s.micro_batch);

@@ -35,6 +35,7 @@ void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
   options.dropout = n.dropout;
   options.storage = n.storage;
   options.same_padding = n.same_padding;
+  options.batch_norm = n.batch_norm;
   options.frozen_batch_norm = n.frozen_batch_norm;
   options.head = n.head;
   options.freeze = training ? n.freeze : "";

@@ -27,6 +27,7 @@ struct NetworkSettings {
   double label_smoothing = 0, focal_gamma = 0;  // of the training loss
   bool frozen_batch_norm = false;   // while training
   bool same_padding = false;        // see ModelOptions
+  BatchNormChoice batch_norm;       // see ModelOptions
   DType storage = DType::f32;       // of activations; f16 also scales the loss while training
   std::string head, freeze;         // see models/head.h, models/freeze.h
   bool sum_gradients = false;       // see training_graph()

@@ -169,6 +169,7 @@ WeightFile run_trace(Device& device, const TraceOptions& options) {
   network.frozen_batch_norm = o.frozen_bn;
   network.storage = storage_of(resolve_precision(o.precision, device.info(), target_for(device.info())));
   network.same_padding = o.same_padding;
+  network.batch_norm = o.batch_norm;
 
   WeightFile out;
   out.metadata = {{"model", model.name}, {"optimizer", std::string(optimizer.name)}};

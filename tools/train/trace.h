@@ -27,6 +27,7 @@ struct TraceOptions {
   std::optional<WeightFile> weights;
   std::string precision = "fp32";      // or fp16, auto; gradients are written unscaled
   bool same_padding = false;           // see ModelOptions
+  BatchNormChoice batch_norm;          // see ModelOptions
   bool frozen_bn = false;              // running statistics instead of the batch's, and they stay as they are
 };
 

@@ -43,6 +43,7 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.pixel_channels = std::min(s.channels, std::max(1, dataset.channels()));
   n.preprocessing = s.preprocessing.empty() ? n.model->preprocessing : preprocessing_from_name(s.preprocessing);
   n.same_padding = !s.padding.empty() && is_same_padding(s.padding);
+  n.batch_norm = batch_norm_from_text(s.batch_norm);
   n.dropout = s.dropout;
   n.label_smoothing = s.label_smoothing;
   n.focal_gamma = s.focal_gamma;
@@ -155,7 +156,8 @@ std::vector<std::string> Training::states_without_affect() const {
 void Training::start() {
   initialise(stepper_->graph(), states_, settings_.seed);
   if (settings_.weights.empty()) return start_averages();
-  const SavedNetwork saved = read_network(settings_.weights, settings_.model, 0, settings_.channels);
+  SavedNetwork saved = read_network(settings_.weights, {.model = settings_.model, .head = settings_.head, .channels = settings_.channels, .classifier_may_be_absent = true});
+  set_conventions(saved, settings_.preprocessing, settings_.padding, settings_.batch_norm);
   LoadOptions options{.classifier = network_.classifier()};
   if (saved.network.head != network_.head) {
     say("the head differs from that of --weights: it starts at random");
