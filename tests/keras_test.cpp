@@ -306,8 +306,11 @@ TEST_CASE("batch norm's epsilon and momentum", "[models]") {
   options.stochastic = false;
   build_model(find_model("mobilenetv2"), graph, graph.input("images", {{2, 48, 48, 3}, DType::f32}), {}, options);
   size_t norms = 0;
-  for (const Node& n : graph.nodes())
-    if (std::string_view(n.op->name) == "batch_norm") ++norms, CHECK((n.attrs.number("eps", 0) == 1e-3 && n.attrs.number("momentum", 0) == 0.25));
+  for (const Node& n : graph.nodes()) {
+    if (std::string_view(n.op->name) != "batch_norm") continue;
+    ++norms;
+    CHECK((n.attrs.number("eps", 0) == 1e-3 && n.attrs.number("momentum", 0) == 0.25));
+  }
   CHECK(norms == 52);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "models/registry.h"
 #include "models/weights/weight_file.h"
 #include "runtime/device.h"
 
