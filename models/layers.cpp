@@ -84,18 +84,20 @@ Value Layers::batch_norm(const std::string& name, Value x, const BatchNormSpec& 
     info.init = init;
     return info;
   };
-  Value gamma = parameter(name + ".weight", channels.shape, starting("ones"));
-  Value beta = parameter(name + ".bias", channels.shape, starting("zeros"));
-  Value mean = graph_.state(name + ".running_mean", channels, starting("zeros"));
-  Value var = graph_.state(name + ".running_var", channels, starting("ones"));
-  std::vector<Value> inputs = {x, gamma, beta, mean, var};
+  const Value weight = parameter(name + ".weight", channels.shape, starting("ones")), bias = parameter(name + ".bias", channels.shape, starting("zeros"));
+  const Value mean = graph_.state(name + ".running_mean", channels, starting("zeros")), var = graph_.state(name + ".running_var", channels, starting("ones"));
+  return batch_norm(name, x, {weight, bias, mean, var}, spec);
+}
+
+Value Layers::batch_norm(const std::string& label, Value x, const NormStates& s, const BatchNormSpec& spec) {
+  std::vector<Value> inputs = {x, s.weight, s.bias, s.mean, s.var};
   const double eps = options_.batch_norm.eps > 0 ? options_.batch_norm.eps : spec.eps;
   const double momentum = options_.batch_norm.momentum > 0 ? options_.batch_norm.momentum : spec.momentum;
-  if (!options_.training || options_.frozen_batch_norm || frozen(name + ".weight"))
-    return graph_.add1(ops::batch_norm_eval, {{"eps", eps}}, std::move(inputs), name);
-  auto out = graph_.add(ops::batch_norm, {{"eps", eps}, {"momentum", momentum}}, std::move(inputs), name);
-  graph_.update(mean, out[3]);
-  graph_.update(var, out[4]);
+  if (!options_.training || options_.frozen_batch_norm || frozen(graph_.info(s.weight).name))
+    return graph_.add1(ops::batch_norm_eval, {{"eps", eps}}, std::move(inputs), label);
+  auto out = graph_.add(ops::batch_norm, {{"eps", eps}, {"momentum", momentum}}, std::move(inputs), label);
+  graph_.update(s.mean, out[3]);
+  graph_.update(s.var, out[4]);
   return out[0];
 }
 

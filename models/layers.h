@@ -44,6 +44,13 @@ class Layers {
   // `flattened`: as for linear.
   Value batch_norm(const std::string& name, Value x, const BatchNormSpec& = {}, const Shape& flattened = {});
   Value activation(const OpDef&, const std::string& label, Value x);
+  // The same over states that are there already: scale and shift are parameters(), mean and variance states.
+  struct NormStates {
+    Value weight, bias, mean, var;
+  };
+  Value batch_norm(const std::string& label, Value x, const NormStates&, const BatchNormSpec&);
+  // A state that is trained unless options.freeze covers its name.
+  Value parameter(const std::string& name, const Shape&, StateInfo);
   Value add(const std::string& label, Value a, Value b);
   Value max_pool(const std::string& label, Value x, int kernel, int stride, int pad = 0);
   Value adaptive_avg_pool(const std::string& label, Value x, int size);              // -> [n,size,size,c]
@@ -61,14 +68,13 @@ class Layers {
 
   const ModelOptions& options() const { return options_; }
   bool used_step() const { return salts_ > 0; }
-  const Graph& graph() const { return graph_; }
+  Graph& graph() { return graph_; }
   const Shape& shape(Value v) const { return graph_.shape(v); }
 
  private:
   bool random(double p) const;
   int next_salt(const std::string& label);
   bool frozen(const std::string& parameter) const { return freeze_.covers(parameter, in_head_ ? Freeze::kHead : std::max(0, blocks_ - 1)); }
-  Value parameter(const std::string& name, const Shape&, StateInfo);
 
   Graph& graph_;
   const ModelOptions& options_;

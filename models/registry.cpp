@@ -8,6 +8,7 @@
 #include "models/freeze.h"
 #include "models/head.h"
 #include "models/layers.h"
+#include "models/onnx/network.h"
 #include "runtime/error.h"
 
 namespace vkfer {
@@ -24,6 +25,7 @@ std::span<const ModelInfo* const> all_models() {
 }
 
 const ModelInfo& find_model(std::string_view name) {
+  if (is_onnx_path(name)) return onnx_network(std::string(name));
   std::vector<std::string> names;
   std::string list;
   for (const ModelInfo* model : all_models()) {
@@ -63,15 +65,17 @@ void check_options(const ModelInfo& model, const ModelOptions& options) {
   };
   require(options.size >= model.smallest_size && options.size <= 4096, "input size", options.size,
           fmt::format("{} to 4096", model.smallest_size));
-  require(options.channels == 1 || options.channels == 3, "channels", options.channels, "1 or 3");
+  require(model.channels ? options.channels == model.channels : options.channels == 1 || options.channels == 3, "channels", options.channels,
+          model.channels ? std::to_string(model.channels) : "1 or 3");
   require(options.classes >= (options.valence_arousal ? 0 : 1) && options.classes <= 100000, "classes", options.classes, "1 to 100000");
   require(options.dropout >= 0 && options.dropout < 1, "dropout", options.dropout, "0 or more and below 1");
 }
 
 // The node that made `v`, seen through a dropout.
 std::string feature_label(const Graph& graph, Value v) {
+  if (graph.info(v).producer < 0) return graph.info(v).name;
   const Node* node = &graph.nodes()[size_t(graph.info(v).producer)];
-  if (node->op == &ops::dropout) node = &graph.nodes()[size_t(graph.info(node->in[0]).producer)];
+  if (node->op == &ops::dropout && graph.info(node->in[0]).producer >= 0) node = &graph.nodes()[size_t(graph.info(node->in[0]).producer)];
   return node->label;
 }
 
@@ -105,6 +109,10 @@ BuiltModel composed_head(Layers& layers, Value map) {
 
 }  // namespace
 
+BuiltModel build_head(const ModelInfo& model, Layers& layers, Value map) {
+  return is_default_head(layers.options().head) ? own_head(layers, model, map) : composed_head(layers, map);
+}
+
 BuiltModel build_model(const ModelInfo& model, Graph& graph, Value images, Value step, const ModelOptions& asked) {
   ModelOptions options = asked;
   if (options.dropout == -1) options.dropout = model.default_dropout;
@@ -115,7 +123,7 @@ BuiltModel build_model(const ModelInfo& model, Graph& graph, Value images, Value
   Layers layers(graph, options, step);
   const Value map = model.backbone(layers, layers.begin(images));
   layers.begin_head();
-  BuiltModel built = is_default_head(options.head) ? own_head(layers, model, map) : composed_head(layers, map);
+  BuiltModel built = build_head(model, layers, map);
   built.images = images;
   built.step = layers.used_step() ? step : Value{};
   built.blocks = layers.blocks();

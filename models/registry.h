@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "models/weights/weight_file.h"
 
 namespace vkfer {
 
@@ -63,6 +64,7 @@ struct BuiltModel {
 };
 
 class Layers;
+struct OnnxModel;
 
 struct ModelInfo {
   std::string name;
@@ -79,14 +81,26 @@ struct ModelInfo {
   std::function<Value(Layers&, Value images)> backbone;
   // feature map -> what the classifier takes, [n,k]; the published head without its last layer
   std::function<Value(Layers&, Value map)> neck;
+
+  // Of networks that come from a file (see onnx/network.h); empty for ours.
+  std::string origin;                          // what find_model() knows it by, where that is not its name
+  int channels = 0;                            // that it takes, and no others; 0: 1 or 3
+  std::function<WeightFile()> weights;         // that it came with
+  std::function<std::string(bool with_neck)> definition;  // bytes that go with saved weights, and from which it comes back
+  std::function<OnnxModel(bool with_neck)> onnx;          // from the images to the map, or to what the neck makes of it
+
+  const std::string& reference() const { return origin.empty() ? name : origin; }
 };
 
 // The layer that makes the class logits under this head.
 std::string classifier_of(const ModelInfo&, std::string_view head);
 
-// By name or alias. Unknown: an Error that lists the names and the nearest one.
+// By name or alias, or the path of an ONNX model. Unknown: an Error that lists the names and the nearest one.
 const ModelInfo& find_model(std::string_view name);
 std::span<const ModelInfo* const> all_models();
+
+// The part of build_model() behind the backbone: over layers that begin_head() was called on.
+BuiltModel build_head(const ModelInfo&, Layers&, Value map);
 
 // Builds `model` after checking the options against it (sizes, classes, shapes). `step` is i32 [5] (see ops::dropout); it may be
 // invalid when nothing is dropped at random.

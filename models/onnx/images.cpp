@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "graph/ops/ops.h"
+#include "models/layers.h"
 #include "models/onnx/operators.h"
 
 namespace vkfer {
@@ -190,7 +191,10 @@ void batch_norm(NodeImport& c) {
   Value v = c.in_order_of(x, last);
   const Integers full = c.shape(v);
   if (x.rank() != 4 && x.rank() != 2) v = c.reshape(v, {full[0], 1, c.graph().shape(v).rows() / full[0], full.back()});
-  v = c.add(ops::batch_norm_eval, {{"eps", eps}}, {v, c.plain(c.in(1)), c.plain(c.in(2)), c.plain(c.in(3)), c.plain(c.in(4))});
+  const Layers::NormStates states{c.plain(c.in(1)), c.plain(c.in(2)), c.plain(c.in(3), Form::statistic), c.plain(c.in(4), Form::statistic)};
+  // ONNX's momentum is the share of what was.
+  if (c.layers() && c.in(3).known && c.in(4).known) v = c.layers()->batch_norm(c.label(), v, states, {.eps = eps, .momentum = 1 - c.number("momentum", 0.9)});
+  else v = c.add(ops::batch_norm_eval, {{"eps", eps}}, {v, states.weight, states.bias, states.mean, states.var});
   c.out(0, c.reshape(v, full), x.type, last);
 }
 

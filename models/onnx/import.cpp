@@ -70,7 +70,7 @@ namespace {
 class Importer {
  public:
   Importer(const OnnxModel& model, Graph& graph, const OnnxOptions& options, const std::set<std::string>& decided)
-      : model_(model), options_(options), decided_(decided), target_(graph, false, model.source) {}
+      : model_(model), options_(options), decided_(decided), target_(graph, false, model.source, options.layers) {}
 
   ImportedOnnx run() {
     for (const auto& [name, tensor] : model_.initializers) {
@@ -84,6 +84,7 @@ class Importer {
     for (const OnnxNode& n : model_.nodes) node(n);
     for (const OnnxPort& p : model_.outputs) output(p);
     result_.constants = std::move(target_.constants);
+    for (const auto& [name, tensor] : tensors_) result_.shapes[name] = tensor.shape;
     return std::move(result_);
   }
 
@@ -119,7 +120,20 @@ class Importer {
     return shape;
   }
 
+  // Of ours: images lie with their channels last.
+  void part(const OnnxPort& p, Value v) {
+    OnnxTensor t;
+    t.name = p.name;
+    t.value = v;
+    const Shape& s = target_.graph.shape(v);
+    for (int i = 0; i < s.rank(); ++i) t.shape.push_back(s[i]);
+    t.channels_last = s.rank() > 2;
+    if (t.channels_last) std::rotate(t.shape.begin() + 1, t.shape.end() - 1, t.shape.end());
+    tensors_[p.name] = t;
+  }
+
   void input(const OnnxPort& p) {
+    if (const auto given = options_.part.find(p.name); given != options_.part.end()) return part(p, given->second);
     const auto value = options_.values.find(p.name);
     const auto asked = options_.shapes.find(p.name);
     const std::vector<int64_t>* wanted = value != options_.values.end() ? &value->second.shape : asked != options_.shapes.end() ? &asked->second : nullptr;
@@ -187,7 +201,7 @@ class Importer {
   // Everything is known: the node computes on the host, in a graph of its own.
   std::vector<OnnxTensor> folded(const OnnxNode& n, const OnnxOperator& op, const std::vector<OnnxTensor>& in) {
     Graph scratch;
-    OnnxTarget target(scratch, true, model_.source);
+    OnnxTarget target(scratch, true, model_.source, nullptr);
     std::vector<OnnxTensor> results = imported(n, op, in, target);
     std::map<int, HostTensor> values;
     for (OnnxTensor& t : results) {
@@ -222,6 +236,10 @@ class Importer {
     ImportedPort port{p.name, t.type, t.shape, {}, {}};
     if (t.known) {
       port.known = *t.known;
+    } else if (!options_.part.empty()) {
+      const OnnxNode identity{.op = "output", .name = p.name, .in = {p.name}, .out = {p.name}};
+      NodeImport import(model_, identity, {t}, target_);
+      port.value = import.in_order_of(t, t.rank() > 2);
     } else {
       const OnnxNode identity{.op = "output", .name = p.name, .in = {p.name}, .out = {p.name}};
       NodeImport import(model_, identity, {t}, target_);
@@ -271,6 +289,13 @@ ImportedOnnx import_onnx(const OnnxModel& model, Graph& graph, const OnnxOptions
       fail("--input", "got '{}', but {} has the inputs {}", shown(name), model.source, fmt::join(names, ", "));
     }
   std::set<std::string> decided;
+  if (options.layers) {  // they hold on to the graph, and no values are given to begin again with
+    try {
+      return Importer(model, graph, options, decided).run();
+    } catch (const NeedsKnown& needs) {
+      throw UnsupportedOnnx(needs.message);
+    }
+  }
   for (size_t attempt = 0;; ++attempt) {
     Graph fresh = graph;
     try {

@@ -23,9 +23,15 @@ class UnsupportedOnnx : public Error {
   explicit UnsupportedOnnx(const std::string& what) : Error(ErrorKind::bad_input, "onnx", what) {}
 };
 
+class Layers;
+
 struct OnnxOptions {
   std::map<std::string, std::vector<int64_t>> shapes;   // of inputs, by name; needed where the model leaves sizes open
   std::map<std::string, WeightTensor> values;           // of inputs: for their shapes, and used where they decide others
+  // As a part of a network of ours: inputs are values of the graph, f32, [n,h,w,c] where ONNX has [n,c,h,w]; so are the outputs, which are
+  // not marked. With layers (over the same graph) it may train: what they freeze stays, batch norms and dropouts do as they say.
+  std::map<std::string, Value> part;
+  Layers* layers = nullptr;
 };
 
 struct ImportedPort {
@@ -39,6 +45,7 @@ struct ImportedPort {
 struct ImportedOnnx {
   std::vector<ImportedPort> inputs, outputs;            // inputs whose values decided shapes are not among them
   std::map<std::string, WeightTensor> constants;        // by state, in torch's order (see weights/transfer.h)
+  std::map<std::string, std::vector<int64_t>> shapes;   // of every value of the model, by name
 };
 
 ImportedOnnx import_onnx(const OnnxModel&, Graph&, const OnnxOptions& = {});

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "graph/ops/ops.h"
+#include "models/layers.h"
 #include "models/weights/bytes.h"
 
 namespace vkfer {
@@ -15,7 +16,8 @@ Attr to_attr(std::vector<int64_t> v) { return Attr(std::move(v)); }
 
 StateInfo state_info(const OnnxTensor& t, Form form) {
   StateInfo info;
-  info.trainable = t.initializer && device_type(t.type) == DType::f32;
+  // A lone number is part of a formula, such as the 6 of a ReLU6 in pieces.
+  info.trainable = t.initializer && device_type(t.type) == DType::f32 && form != Form::statistic && !t.shape.empty();
   info.layout = form == Form::filter ? Layout::filter : form == Form::linear ? Layout::linear : Layout::plain;
   return info;
 }
@@ -53,7 +55,7 @@ void OnnxTarget::check_range(const OnnxTensor& t) const {
 }
 
 Value OnnxTarget::constant(const OnnxTensor& t, Form form) {
-  const std::string suffix[] = {"", ":filter", ":linear"};
+  const std::string suffix[] = {"", ":filter", ":linear", ":statistic"};
   Value& value = made_[t.name + suffix[size_t(form)]];
   if (value) return value;
   const TensorDesc desc{state_shape(t.shape, form), device_type(t.type)};
@@ -69,7 +71,8 @@ Value OnnxTarget::constant(const OnnxTensor& t, Form form) {
   std::string name = t.name;
   if (graph.find(name)) name += suffix[size_t(form)] + ":constant";
   constants[name] = *t.known;
-  return value = graph.state(name, desc, state_info(t, form));
+  const StateInfo info = state_info(t, form);
+  return value = layers && info.trainable ? layers->parameter(name, desc.shape, info) : graph.state(name, desc, info);
 }
 
 NodeImport::NodeImport(const OnnxModel& model, const OnnxNode& node, std::vector<OnnxTensor> in, OnnxTarget& target)

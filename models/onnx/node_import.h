@@ -31,16 +31,17 @@ struct NeedsKnown {
   std::string message;
 };
 
-// How a constant's elements lie in its state.
-enum class Form : uint8_t { plain, filter, linear };
+// How a constant's elements lie in its state, and whether it trains: a statistic does not.
+enum class Form : uint8_t { plain, filter, linear, statistic };
 
 // Where nodes go, and how constants get there: the graph itself, or one that is only made to compute what is known.
 class OnnxTarget {
  public:
-  OnnxTarget(Graph& graph, bool folding, std::string source) : graph(graph), folding(folding), source_(std::move(source)) {}
+  OnnxTarget(Graph& graph, bool folding, std::string source, Layers* layers) : graph(graph), folding(folding), layers(layers), source_(std::move(source)) {}
   Value constant(const OnnxTensor&, Form);
   Graph& graph;
   const bool folding;
+  Layers* const layers;                            // null: the graph only infers
   std::map<std::string, WeightTensor> constants;   // by state
   std::map<int, HostTensor> given;                 // folding: by value
 
@@ -108,6 +109,7 @@ class NodeImport {
   const OnnxNode& node() const { return node_; }
   const std::string& label() const { return label_; }
   bool folding() const { return target_.folding; }
+  Layers* layers() const { return target_.layers; }
   const Graph& graph() const { return target_.graph; }
   std::vector<OnnxTensor> results;                      // by output
 

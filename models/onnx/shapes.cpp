@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "graph/ops/ops.h"
+#include "models/layers.h"
 #include "models/onnx/operators.h"
 
 namespace vkfer {
@@ -455,9 +456,12 @@ void space_to_depth(NodeImport& c) {
   c.out(0, c.reshape(v, {n, d * b * b, h / b, w / b}), x.type);
 }
 
-// Inference: nothing is dropped.
+// Nothing is dropped, unless the network is trained.
 void dropout(NodeImport& c) {
   if (c.given(2) && c.integers_of(2).at(0) != 0 && (!c.given(1) || c.numbers_of(1).at(0) > 0)) c.unsupported("training mode");
+  const double ratio = c.opset() < 12 ? c.number("ratio", 0.5) : c.given(1) && c.in(1).known ? c.numbers_of(1).at(0) : 0.5;
+  if (c.layers() && c.layers()->options().training && !c.wants(1) && device_type(c.in(0).type) == DType::f32 && ratio > 0 && ratio < 1)
+    return c.out(0, c.layers()->dropout(c.label(), c.in_order_of(c.in(0), c.in(0).value && c.in(0).channels_last), ratio), c.in(0).type, c.in(0).value && c.in(0).channels_last);
   c.pass(0, c.in(0));
   if (c.wants(1)) c.out_known(1, tensor_of(c.opset() < 10 ? c.in(0).type : StoredType::boolean, c.in(0).shape, std::vector<double>(size_t(c.in(0).elements()), 1)));
 }

@@ -18,7 +18,7 @@ bool looks_like_safetensors(std::span<const std::byte> bytes) { return bytes.siz
 WeightFile read_safetensors(std::span<const std::byte> bytes, const std::string& source) { return parse_safetensors(bytes, source); }
 
 constexpr WeightFormat kFormats[] = {
-    {"ONNX", looks_like_onnx, parse_onnx_weights},
+    {kOnnxFormat, looks_like_onnx, parse_onnx_weights},
     {"safetensors", looks_like_safetensors, read_safetensors},
     {"Keras (h5)", looks_like_h5, parse_keras_h5},
     {"Keras (zip)", looks_like_keras_zip, parse_keras_zip},

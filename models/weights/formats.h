@@ -15,6 +15,8 @@ struct WeightFormat {
   WeightFile (*read)(std::span<const std::byte>, const std::string& source);  // verifies all of it, or fails
 };
 
+inline constexpr const char* kOnnxFormat = "ONNX";
+
 // In the order in which they are tried.
 std::span<const WeightFormat> weight_formats();
 

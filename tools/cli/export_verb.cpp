@@ -1,4 +1,5 @@
 #include "models/onnx/export.h"
+#include "models/onnx/network.h"
 #include "runtime/error.h"
 #include "tools/cli/trained.h"
 #include "tools/cli/verb.h"
@@ -14,17 +15,22 @@ bool wants_folding(const std::string& answer) {
 }
 
 // The network as it infers, for one image; the model takes any number.
-Graph inference_graph(const NetworkSettings& n) {
-  Graph graph;
+ModelOptions inference_options(const NetworkSettings& n) {
   ModelOptions options;
   options.size = n.size;
   options.channels = n.channels;
   options.classes = n.classes;
   options.head = n.head;
   options.same_padding = n.same_padding;
+  options.batch_norm = n.batch_norm;
   options.valence_arousal = n.valence_arousal;
+  return options;
+}
+
+Graph inference_graph(const NetworkSettings& n) {
+  Graph graph;
   const Value images = graph.input("images", {{1, n.size, n.size, n.channels}, DType::f32});
-  const BuiltModel built = build_model(*n.model, graph, images, {}, options);
+  const BuiltModel built = build_model(*n.model, graph, images, {}, inference_options(n));
   if (built.logits) graph.output(built.logits, "logits");
   if (built.valence) graph.output(built.valence, "valence");
   if (built.arousal) graph.output(built.arousal, "arousal");
@@ -46,12 +52,14 @@ void run_export(Arguments& a, Console& console) {
 
   Json answer = {{"model", n.model->name}, {"weights", trained.saved.weights.source}};
   if (a.given("--onnx")) {
-    OnnxModel model = export_onnx(graph, fitted.values, {.fold_batch_norm = fold});
+    OnnxModel model = n.model->onnx ? export_onnx_network(*n.model, inference_options(n), fitted.values, {.fold_batch_norm = fold})
+                                    : export_onnx(graph, fitted.values, {.fold_batch_norm = fold});
     model.metadata = file.metadata;
+    if (fold) model.metadata.erase("model");   // its weights are no longer that network's, but the graph's own
     write_file(a.onnx, std::string_view(onnx_bytes(model)));
-    console.print("{}: {} of {}, {} nodes, opset {}, batch norm {}; takes 'images' [n,{},{},{}], preprocessed as {}", a.onnx, n.model->name, trained.saved.weights.source,
-                  model.nodes.size(), kExportOpset, fold ? "folded" : "kept", n.channels, n.size, n.size, n.preprocessing.name);
-    answer.update({{"onnx", a.onnx}, {"nodes", model.nodes.size()}, {"opset", kExportOpset}, {"folded", fold}});
+    console.print("{}: {} of {}, {} nodes, opset {}, batch norm {}; takes '{}' [n,{},{},{}], preprocessed as {}", a.onnx, n.model->name, trained.saved.weights.source,
+                  model.nodes.size(), model.opsets.at(""), fold ? "folded" : "kept", model.inputs[0].name, n.channels, n.size, n.size, n.preprocessing.name);
+    answer.update({{"onnx", a.onnx}, {"nodes", model.nodes.size()}, {"opset", model.opsets.at("")}, {"folded", fold}});
   }
   if (a.given("--safetensors")) {
     export_weights(graph, fitted, 0, file);

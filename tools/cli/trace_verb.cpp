@@ -1,3 +1,4 @@
+#include "models/onnx/network.h"
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
 #include "tools/data/npy.h"
@@ -41,8 +42,8 @@ TraceOptions options_of(const Arguments& a) {
   o.seed = a.seed;
   o.frozen_bn = a.frozen_batch_norm;
   if (a.given("--precision")) o.precision = a.precision;
-  if (a.given("--weights")) {
-    SavedNetwork saved = read_network(a.weights, {.model = a.model, .head = a.head});
+  if (a.given("--weights") || is_onnx_path(a.model)) {   // an ONNX model has its own
+    SavedNetwork saved = read_network(a.given("--weights") ? a.weights : a.model, {.model = a.model, .head = a.head});
     set_conventions(saved, "", a.padding, a.batch_norm);
     o.same_padding = saved.network.same_padding;
     o.batch_norm = saved.network.batch_norm;

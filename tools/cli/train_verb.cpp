@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "models/onnx/network.h"
 #include "runtime/error.h"
 #include "tools/cli/train_report.h"
 #include "tools/cli/verb.h"
+#include "tools/train/atomic_file.h"
 #include "tools/train/interrupt.h"
 #include "tools/train/saved_network.h"
 
@@ -12,10 +14,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kNetworkCopy = "network.onnx";
+
 // Paths are kept absolute, so that a run is resumed and evaluated from any folder.
 void make_paths_absolute(TrainSettings& s) {
   if (s.data.empty()) s.data = "builtin";
   if (s.data != "builtin") s.data = fs::absolute(s.data).lexically_normal().string();
+  if (is_onnx_path(s.model)) {
+    s.model = fs::absolute(s.model).lexically_normal().string();
+    if (s.weights.empty()) s.weights = s.model;   // its own
+  }
   if (!s.weights.empty()) s.weights = fs::absolute(s.weights).lexically_normal().string();
 }
 
@@ -29,7 +37,7 @@ std::string option_name(std::string setting) {
 void check_agrees(const Arguments& a, const TrainSettings& saved) {
   TrainSettings given = a;
   make_paths_absolute(given);
-  given.model = find_model(given.model).name;
+  given.model = find_model(given.model).reference();
   const Json ours = settings_json(given), theirs = settings_json(saved);
   for (const auto& [name, value] : ours.items())
     if (name != "data" && a.given(option_name(name)) && value != theirs.at(name))
@@ -65,6 +73,8 @@ Job existing_job(const Arguments& a, Console& console) {
   job.folder.emplace(RunFolder::open(a.resume));
   job.config = read_config(a.resume);
   job.settings = settings_from_json(job.config.value("settings", Json()), (job.path / "config.json").string());
+  // Of a network that came from a file the run keeps a copy.
+  if (is_onnx_path(job.settings.model)) onnx_network((job.path / kNetworkCopy).string(), job.settings.model);
   check_agrees(a, job.settings);
   if (a.given("--data")) job.settings.data = a.data;
   make_paths_absolute(job.settings);
@@ -127,6 +137,7 @@ void run_train(Arguments& a, Console& console) {
   Training training(device, dataset, job.settings, std::move(job.checkpoint), report.hooks());
   if (!job.folder) {
     job.folder.emplace(RunFolder::create(job.path));
+    if (is_onnx_path(job.settings.model)) write_file(job.folder->path() / kNetworkCopy, std::string_view(onnx_bytes(read_onnx(job.settings.model))));
     job.config = with_version(training.config());
     job.folder->write_config(job.config);
     write_examples(dataset, job.folder->path() / "examples");

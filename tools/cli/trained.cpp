@@ -1,5 +1,6 @@
 #include "tools/cli/trained.h"
 
+#include "models/onnx/network.h"
 #include "runtime/error.h"
 #include "tools/train/precision.h"
 #include "tools/train/training.h"
@@ -28,10 +29,10 @@ NetworkHints hints_of(const Arguments& a) {
   return {.model = a.given("--model") ? a.model : "", .head = a.head, .size = a.given("--size") ? a.size : 0, .channels = a.given("--channels") ? a.channels : 0};
 }
 
-Trained from_weights(const Arguments& a) {
+Trained from_weights(const Arguments& a, const std::string& file) {
   if (a.given("--run")) fail("usage", "--run and --weights both name weights. Fix: choose one");
   Trained t;
-  t.saved = read_network(a.weights, hints_of(a));
+  t.saved = read_network(file, hints_of(a));
   set_conventions(t.saved, a.preprocessing, a.padding, a.batch_norm);
   t.settings.data = "builtin";
   return t;
@@ -40,7 +41,8 @@ Trained from_weights(const Arguments& a) {
 }  // namespace
 
 Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
-  if (a.given("--weights")) return from_weights(a);
+  if (a.given("--weights")) return from_weights(a, a.weights);
+  if (a.given("--model") && is_onnx_path(a.model)) return from_weights(a, a.model);   // it has its own
   if (a.given("--preprocessing") || a.given("--padding") || a.given("--batch-norm") || a.given("--head"))
     fail("usage", "--preprocessing, --padding, --batch-norm and --head go with --weights: a run knows its own. Fix: leave them out");
   Trained t;

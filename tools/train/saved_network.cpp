@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "models/onnx/network.h"
+#include "models/weights/base64.h"
 #include "models/weights/formats.h"
 #include "models/weights/names.h"
 #include "models/head.h"
@@ -11,6 +13,7 @@ namespace vkfer {
 namespace {
 
 constexpr const char* kAffectOutputs = "classes,valence,arousal";
+constexpr const char* kDefinition = "network";   // metadata: ModelInfo::definition(), as base64
 
 Json parse(const WeightFile& file, const std::string& key) {
   const auto it = file.metadata.find(key);
@@ -97,6 +100,7 @@ void follow_weights(TrainSettings& s) {
 void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<std::string>& classes) {
   const Preprocessing& p = n.preprocessing;
   file.metadata["model"] = n.model->name;
+  if (n.model->definition) file.metadata[kDefinition] = to_base64(n.model->definition(is_default_head(n.head)));
   file.metadata["size"] = std::to_string(n.size);
   if (!is_default_head(n.head)) file.metadata["head"] = n.head;
   file.metadata["channels"] = std::to_string(n.channels);
@@ -112,20 +116,47 @@ int classifier_rows(const WeightFile& file, const std::string& classifier) {
   return it == file.tensors.end() || it->second.shape.empty() ? 0 : int(it->second.shape[0]);
 }
 
+namespace {
+
+// The network that the file's weights are of. Those of an ONNX model get the names that they have in it.
+const ModelInfo& model_of(WeightFile& file, const std::filesystem::path& path, const std::string& asked) {
+  const auto named = file.metadata.find("model");
+  if (const auto definition = file.metadata.find(kDefinition); definition != file.metadata.end()) {
+    const std::optional<std::string> bytes = from_base64(definition->second);
+    if (!bytes || named == file.metadata.end()) fail("weights", "{}: metadata '{}' is damaged. Fix: copy the file again", path.string(), kDefinition);
+    return onnx_network_from(*bytes, named->second, file.tensors, path.string());
+  }
+  const bool onnx = file.format == kOnnxFormat;
+  if (onnx && (asked.empty() ? named == file.metadata.end() : is_onnx_path(asked))) {
+    const ModelInfo& info = onnx_network(path.string());
+    const WeightFile own = info.weights();
+    file.tensors = own.tensors;
+    file.metadata = own.metadata;
+    for (const char* key : {"model", "head", "padding", "batch_norm", "outputs"}) file.metadata.erase(key);   // the graph has it in itself
+    return info;
+  }
+  if (named == file.metadata.end() && asked.empty())
+    fail("--model", "{} does not say which network it belongs to. Fix: --model NAME", path.string());
+  return find_model(named == file.metadata.end() ? asked : named->second);
+}
+
+bool is_same_model(const ModelInfo& a, const ModelInfo& b) {
+  return &a == &b || (a.definition && b.definition && (a.definition(true) == b.definition(true) || a.definition(false) == b.definition(false)));
+}
+
+}  // namespace
+
 SavedNetwork read_network(const std::filesystem::path& path, const NetworkHints& hints) {
   const std::string& model = hints.model;
   SavedNetwork saved;
   saved.weights = read_weights(path);
   WeightFile& file = saved.weights;
-  const auto named = file.metadata.find("model");
-  if (named == file.metadata.end() && model.empty())
-    fail("--model", "{} does not say which network it belongs to. Fix: --model NAME", path.string());
-  const ModelInfo& info = find_model(named == file.metadata.end() ? model : named->second);
+  const ModelInfo& info = model_of(file, path, model);
   const auto own_head = file.metadata.find("head");
   const std::string head = own_head != file.metadata.end() ? own_head->second : is_default_head(hints.head) ? "" : hints.head;
   if (!head.empty()) parse_head(head);
   const WeightConventions conventions = adopt_names(file, info, head);
-  if (!model.empty() && &find_model(model) != &info)
+  if (!model.empty() && !is_same_model(find_model(model), info))
     fail("--model", "got {}, but {} holds weights of {}", model, path.string(), info.name);
 
   NetworkSettings& n = saved.network;
@@ -133,7 +164,7 @@ SavedNetwork read_network(const std::filesystem::path& path, const NetworkHints&
   n.size = agree(file, "--size", number(file, "size", 0), hints.size);
   if (n.size == 0) n.size = info.default_size;
   n.channels = agree(file, "--channels", number(file, "channels", 0), hints.channels);
-  if (n.channels == 0) n.channels = 3;
+  if (n.channels == 0) n.channels = info.channels ? info.channels : 3;
   if (own_head != file.metadata.end() || classifier_rows(file, classifier_of(info, head)) > 0) n.head = head;
   if (const auto outputs = file.metadata.find("outputs"); outputs != file.metadata.end()) {
     if (outputs->second != kAffectOutputs)

@@ -127,7 +127,7 @@ void check_settings(const TrainSettings& s) {
 TrainSettings resolve_settings(TrainSettings s, int data_size) {
   const ModelInfo& model = find_model(s.model);
   const OptimizerDef& optimizer = find_optimizer(s.optimizer);
-  s.model = model.name;
+  s.model = model.reference();
   if (is_default_head(s.head)) s.head.clear();
   if (s.size == 0) s.size = data_size > 0 ? data_size : model.default_size;
   if (s.lr == -1) s.lr = optimizer.default_lr;
