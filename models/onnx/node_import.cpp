@@ -138,7 +138,7 @@ std::vector<int64_t> NodeImport::integers_of(int i) const {
   std::vector<int64_t> values;
   if (t.type == StoredType::i64) {  // whole: a double would round the largest
     values.resize(t.known->bytes.size() / 8);
-    std::memcpy(values.data(), t.known->bytes.data(), values.size() * 8);
+    if (!values.empty()) std::memcpy(values.data(), t.known->bytes.data(), values.size() * 8);
     return values;
   }
   for (const double v : t.known->doubles()) {
