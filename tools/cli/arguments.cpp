@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "runtime/error.h"
+#include "tools/train/recipe.h"
 
 namespace vkfer {
 namespace {
@@ -131,7 +132,7 @@ const std::vector<Argument>& table() {
       {"--test-fraction", "F", "of data without a split of its own", option(&A::test_fraction), range(&A::test_fraction, 0.0, 0.9)},
       {"--skip-bad", "", "leave unreadable images out", flag(&A::skip_bad)},
       {"--weights", "FILE", "weights: safetensors, PyTorch or Keras", option(&A::weights)},
-      {"--preprocessing", "NAME", "input: imagenet, half, unit or caffe", option(&A::preprocessing)},
+      {"--preprocessing", "NAME", "input: imagenet, half, unit, none or caffe", option(&A::preprocessing)},
       {"--padding", "torch|same", "of strided convolutions", option(&A::padding)},
       {"--batch-norm", "EPS,M", "epsilon and momentum (torch's) of batch norms", option(&A::batch_norm)},
       {"--precision", "NAME", "fp32, fp16 (mixed) or auto", option(&A::precision)},
@@ -142,6 +143,9 @@ const std::vector<Argument>& table() {
       {"--freeze", "WHAT", "none, backbone, blocks:N or layers by name", option(&A::freeze)},
       {"--freeze-backbone", "", "the same as --freeze backbone", value(&A::freeze, "backbone")},
       {"--va", "", "outputs for valence and arousal, too", flag(&A::valence_arousal)},
+      {"--recipe", "NAME|FILE", "settings from a recipe: see vkfer recipes", option(&A::recipe)},
+      {"--set", "NAME=VALUE", "any setting by its name; may be repeated", repeated(&A::assignments)},
+      {"--from-scratch", "", "random weights, whatever the recipe needs", flag(&A::from_scratch)},
       {"--run", "DIR", "folder of the run; default: runs/N", option(&A::run)},
       {"--resume", "DIR", "go on with a run that was interrupted", option(&A::resume)},
       {"--device", "WHICH", "index, part of the name, or UUID", option(&A::device)},
@@ -195,6 +199,28 @@ bool may_be_written(const std::string& name) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> setting_arguments(std::vector<std::string_view> more) {
+  std::vector<std::string_view> names;
+  TrainSettings s;
+  for_each_setting(s, [&](const char* setting, const auto&) { names.push_back(entry(setting_option(setting)).name); });
+  names.insert(names.end(), more.begin(), more.end());
+  return names;
+}
+
+Json Arguments::given_settings() const {
+  Json all = Json::object();
+  for_each_setting(*this, [&](const char* name, const auto& value) {
+    if (given(setting_option(name))) all[name] = value;
+  });
+  if (given("--freeze-backbone")) all["freeze"] = freeze;
+  for (const std::string& text : assignments) {
+    const auto [name, value] = parse_assignment(text);
+    if (all.contains(name)) fail("--set", "'{}' is given twice. Fix: give it once", name);
+    all[name] = value;
+  }
+  return all;
+}
 
 void declare(CLI::App& app, Arguments& arguments, const std::vector<std::string_view>& names) {
   for (const std::string_view name : names) entry(name).add(app, arguments, entry(name));

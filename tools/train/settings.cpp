@@ -53,6 +53,14 @@ ScheduleSettings TrainSettings::schedule_settings(int64_t steps_per_epoch) const
   return s;
 }
 
+std::string setting_option(std::string_view setting) {
+  if (setting == "valence_arousal") return "--va";
+  if (setting == "flip") return "--no-flip";
+  std::string name = "--" + std::string(setting);
+  std::ranges::replace(name, '_', '-');
+  return name;
+}
+
 Json settings_json(const TrainSettings& s) {
   Json j = Json::object();
   for_each_setting(s, [&](const char* name, const auto& value) { j[name] = value; });

@@ -118,6 +118,9 @@ void for_each_setting(Settings& s, F&& f) {
   f("freeze", s.freeze);
 }
 
+// What sets it on the command line: "--lr", "--no-flip".
+std::string setting_option(std::string_view setting);
+
 Json settings_json(const TrainSettings&);
 TrainSettings settings_from_json(const Json&, std::string_view where);  // fails naming what is missing or of a wrong kind
 

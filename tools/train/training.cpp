@@ -157,7 +157,8 @@ void Training::start() {
   initialise(stepper_->graph(), states_, settings_.seed);
   if (settings_.weights.empty()) return start_averages();
   SavedNetwork saved = read_network(settings_.weights, {.model = settings_.model, .head = settings_.head, .channels = settings_.channels, .classifier_may_be_absent = true});
-  set_conventions(saved, settings_.preprocessing, settings_.padding, settings_.batch_norm);
+  const bool says = saved.weights.metadata.count("preprocessing") != 0;  // follow_weights() has told what differs
+  set_conventions(saved, says ? "" : settings_.preprocessing, settings_.padding, settings_.batch_norm);
   LoadOptions options{.classifier = network_.classifier()};
   if (saved.network.head != network_.head) {
     say("the head differs from that of --weights: it starts at random");
