@@ -65,7 +65,7 @@ void check_agree(const Json& given, const TrainSettings& saved, std::string_view
   TrainSettings asked = saved;
   apply_settings(given, asked);
   make_paths_absolute(asked);
-  const Json ours = settings_json(resolve_settings(asked, saved.size)), theirs = settings_json(saved);
+  const Json ours = settings_json(resolve_settings(asked, saved.size)), theirs = settings_json(resolve_settings(saved, saved.size));
   for (const auto& [name, value] : given.items())
     if (name != "data" && ours.at(name) != theirs.at(name))
       fail(where.empty() ? setting_option(name) : where, "{}got {}, but the run was started with {}. Fix: leave it out, or start a new run",
@@ -135,7 +135,7 @@ Device& Trainer::device() {
 
 TrainOutcome Trainer::finished(const TrainJob& job) const {
   job.folder->derive(*job.checkpoint, job.config.at("network").at("classes").get<std::vector<std::string>>());
-  return {job.path, {.finished = true, .history = job.checkpoint->history, .best_epoch = job.checkpoint->best_epoch}, job.config, ""};
+  return {job.path, {.finished = true, .history = job.checkpoint->history, .best_epoch = job.checkpoint->best_epoch}, job.config, job.settings, ""};
 }
 
 TrainOutcome Trainer::run(TrainJob job, TrainReport& report, const std::function<void(TrainHooks&)>& watch) {
@@ -165,7 +165,7 @@ TrainOutcome Trainer::run(TrainJob job, TrainReport& report, const std::function
     console_.notice(fmt::format("going on, but no longer bit for bit as without the interruption: {}", training.inexact_because()));
   TrainResult result = training.run(*job.folder);
   check_validation(device(), console_);
-  return {job.folder->path(), std::move(result), std::move(job.config), training.inexact_because()};
+  return {job.folder->path(), std::move(result), std::move(job.config), std::move(job.settings), training.inexact_because()};
 }
 
 }  // namespace vkfer

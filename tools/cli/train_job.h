@@ -42,6 +42,7 @@ struct TrainOutcome {
   std::filesystem::path run;
   TrainResult result;
   Json config;
+  TrainSettings settings;                 // of the run, with the data where it is now
   std::string inexact_because;
 };
 

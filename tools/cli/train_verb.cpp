@@ -1,5 +1,5 @@
 #include "runtime/error.h"
-#include "tools/cli/train_job.h"
+#include "tools/cli/train_repeats.h"
 
 namespace vkfer {
 namespace {
@@ -21,6 +21,7 @@ TrainJob job_of(const Arguments& a, Console& console) {
 
 void run_train(Arguments& a, Console& console) {
   if (a.given("--run") && a.given("--resume")) fail("usage", "--run starts a run, --resume goes on with one. Fix: choose one");
+  if (a.given("--repeats") || (a.given("--resume") && is_repeats(a.resume))) return train_repeats(a, console);
   TrainJob job = job_of(a, console);
   Trainer trainer(a, console);
   if (job.finished()) {
@@ -40,10 +41,11 @@ extern const Verb train_verb;
 const Verb train_verb{
     .name = "train",
     .summary = "Train a network; leaves a run folder",
-    .arguments = setting_arguments({"--freeze-backbone", "--recipe", "--set", "--from-scratch", "--classes", "--run", "--resume", "--device", "--json"}),
+    .arguments = setting_arguments({"--freeze-backbone", "--recipe", "--set", "--from-scratch", "--repeats", "--classes", "--run", "--resume", "--device", "--json"}),
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"
                 "  vkfer train --recipe r4-compact-resnet --data fer2013.zip\n"
+                "  vkfer train --recipe r2-vgg19 --data fer2013.zip --repeats 5\n"
                 "  vkfer train --resume runs/1\n\n"
                 "Ctrl-C finishes the step, saves and exits with status 0; a second one quits at\n"
                 "once. Either way --resume goes on, bit for bit as if nothing had happened.",

@@ -55,7 +55,7 @@ NetworkSettings network_of(const Arguments& a, const std::string& model, int def
 
 Dataset open_data(const TrainSettings& s, Console& console) {
   DatasetOptions options;
-  options.seed = s.seed;
+  options.seed = s.split_seed ? s.split_seed : s.seed;
   options.val_fraction = s.val_fraction;
   options.test_fraction = s.test_fraction;
   options.skip_bad = s.skip_bad;
