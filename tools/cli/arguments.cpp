@@ -159,6 +159,8 @@ const std::vector<Argument>& table() {
       {"--trace", "FILE", "write a Chrome trace, for Perfetto", option(&A::trace)},
       {"--warmup", "N", "steps before the measured ones", option(&A::warmup), range(&A::warmup, 1, 100000)},
       {"--repeats", "N", "how often: runs by seed, or measured steps", option(&A::repeats), range(&A::repeats, 1, 100000)},
+      {"--trials", "N", "so many, in place of the recipe's number", option(&A::trials), range(&A::trials, 1, 10000)},
+      {"--sort", "FIGURE", "of the table: val_accuracy, test_f1_happy, ...", option(&A::sort)},
       {"--gemm", "MxNxK", "a matrix product; may be repeated", option(&A::gemm)},
       {"--conv", "NxHxWxC,RxSxK", "a convolution; ,stride,groups may follow", option(&A::conv)},
       {"--op", "TEXT", "only ops whose name contains it", option(&A::op)},

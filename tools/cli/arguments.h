@@ -27,6 +27,8 @@ struct Arguments : TrainSettings {
   bool nodes = false;                           // profile
   std::string trace;                            // profile
   int warmup = 3, repeats = 10;                 // profile, bench, tune
+  int trials = 20;                              // sweep
+  std::string sort;                             // sweep
   std::vector<std::string> gemm, conv;          // bench ops
   std::string op;                               // bench ops, tune
   bool frozen_batch_norm = false;               // trace

@@ -22,7 +22,7 @@ void list(Console& console) {
   console.print("{:<31} {:<20} {:<9} {}", "name", "network", "study", "published");
   for (const BuiltinRecipe& builtin : builtin_recipes()) {
     const Recipe r = load_recipe(std::string(builtin.name));
-    console.print("{:<31} {:<20} {:<9} {}", r.name, r.settings.value("model", TrainSettings().model), r.study, or_dash(published_text(r.published, kShown)));
+    console.print("{:<31} {:<20} {:<9} {}", r.name, r.settings.value("model", TrainSettings().model), r.study, r.sweep ? "a sweep: vkfer sweep" : or_dash(published_text(r.published, kShown)));
     all.push_back(describe(r));
   }
   console.line("\nvkfer recipes NAME prints one, to read or to begin a file of your own with.");

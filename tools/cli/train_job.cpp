@@ -12,17 +12,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kNetworkCopy = "network.onnx";
 
-// Paths are kept absolute, so that a run is resumed and evaluated from any folder.
-void make_paths_absolute(TrainSettings& s) {
-  if (s.data.empty()) s.data = "builtin";
-  if (s.data != "builtin") s.data = fs::absolute(s.data).lexically_normal().string();
-  if (is_onnx_path(s.model)) {
-    s.model = fs::absolute(s.model).lexically_normal().string();
-    if (s.weights.empty()) s.weights = s.model;   // its own
-  }
-  if (!s.weights.empty()) s.weights = fs::absolute(s.weights).lexically_normal().string();
-}
-
 // One validation picture of each class, to try `infer` on. Of drawn faces only: pictures of people stay where they are.
 void write_examples(const Dataset& dataset, const fs::path& folder) {
   if (!dataset.synthetic()) return;
@@ -52,14 +41,6 @@ void check_expected_classes(const std::string& expected, const Dataset& dataset)
     fail("--classes", "got {}, but {} has {}: {}. Fix: leave it out, or give other data", expected, dataset.source(), dataset.classes().size(), names);
 }
 
-void check_needs(const AskedTraining& asked, bool from_scratch) {
-  const bool weights = !asked.settings.weights.empty();
-  if (from_scratch && weights) fail("--from-scratch", "got --weights {}, too. Fix: give one of them", asked.settings.weights);
-  if (weights || from_scratch || !asked.recipe || asked.recipe->needs.empty()) return;
-  fail("recipe", "{} begins with ImageNet weights of {}, and none are given. Fix: --weights FILE (vkfer import reads PyTorch's and Keras'), or --from-scratch",
-       asked.recipe->name, asked.settings.model);
-}
-
 // Of the settings in `given`, those that the run has otherwise.
 void check_agree(const Json& given, const TrainSettings& saved, std::string_view where) {
   TrainSettings asked = saved;
@@ -74,6 +55,24 @@ void check_agree(const Json& given, const TrainSettings& saved, std::string_view
 
 }  // namespace
 
+void make_paths_absolute(TrainSettings& s) {
+  if (s.data.empty()) s.data = "builtin";
+  if (s.data != "builtin") s.data = fs::absolute(s.data).lexically_normal().string();
+  if (is_onnx_path(s.model)) {
+    s.model = fs::absolute(s.model).lexically_normal().string();
+    if (s.weights.empty()) s.weights = s.model;   // its own
+  }
+  if (!s.weights.empty()) s.weights = fs::absolute(s.weights).lexically_normal().string();
+}
+
+void check_needs(const AskedTraining& asked, bool from_scratch) {
+  const bool weights = !asked.settings.weights.empty();
+  if (from_scratch && weights) fail("--from-scratch", "got --weights {}, too. Fix: give one of them", asked.settings.weights);
+  if (weights || from_scratch || !asked.recipe || asked.recipe->needs.empty()) return;
+  fail("recipe", "{} begins with ImageNet weights of {}, and none are given. Fix: --weights FILE (vkfer import reads PyTorch's and Keras'), or --from-scratch",
+       asked.recipe->name, asked.settings.model);
+}
+
 Json AskedTraining::recipe_part() const {
   if (!recipe) return {};
   Json part = recipe_json(*recipe);
@@ -83,17 +82,21 @@ Json AskedTraining::recipe_part() const {
   return part;
 }
 
-AskedTraining asked_training(const Arguments& a) {
+AskedTraining asked_training(std::optional<Recipe> recipe, const Json& given) {
   AskedTraining asked;
-  asked.given = a.given_settings();
-  if (a.given("--recipe")) {
-    asked.recipe = load_recipe(a.recipe);
-    if (asked.recipe->sweep) fail("--recipe", "{} is a sweep. Fix: vkfer sweep {}", asked.recipe->source, a.recipe);
-    apply_settings(asked.recipe->settings, asked.settings);
-  }
-  apply_settings(asked.given, asked.settings);
+  asked.given = given;
+  asked.recipe = std::move(recipe);
+  if (asked.recipe) apply_settings(asked.recipe->settings, asked.settings);
+  apply_settings(given, asked.settings);
   make_paths_absolute(asked.settings);
   return asked;
+}
+
+AskedTraining asked_training(const Arguments& a) {
+  std::optional<Recipe> recipe;
+  if (a.given("--recipe")) recipe = load_recipe(a.recipe);
+  if (recipe && recipe->sweep) fail("--recipe", "{} is a sweep. Fix: vkfer sweep {}", recipe->source, a.recipe);
+  return asked_training(std::move(recipe), a.given_settings());
 }
 
 void check_agrees(const AskedTraining& asked, const TrainSettings& saved, const Json& saved_recipe) {

@@ -20,7 +20,11 @@ struct AskedTraining {
   bool names_model() const { return given.contains("model") || (recipe && recipe->settings.contains("model")); }
   Json recipe_part() const;        // what config.json says of the recipe; null without one
 };
-AskedTraining asked_training(const Arguments&);
+AskedTraining asked_training(const Arguments&);                            // with --recipe
+AskedTraining asked_training(std::optional<Recipe>, const Json& given);
+void make_paths_absolute(TrainSettings&);                                  // so that a run is resumed and evaluated from any folder
+// Fails when the recipe needs weights, and neither they nor --from-scratch are given.
+void check_needs(const AskedTraining&, bool from_scratch);
 
 struct TrainJob {
   TrainSettings settings;
@@ -32,7 +36,6 @@ struct TrainJob {
   bool finished() const { return checkpoint && checkpoint->finished; }
 };
 
-// Fails when something that is needed is missing: `what_for` says which weights the recipe needs and --from-scratch was not given.
 TrainJob new_job(const AskedTraining&, const std::filesystem::path&, bool from_scratch, Console&);
 TrainJob existing_job(const std::filesystem::path&, Console&);
 // A resumed run keeps its settings: what is asked for again must agree. The data may have moved.

@@ -87,7 +87,9 @@ RepeatedRun figures_of_run(const TrainOutcome& outcome, Trainer& trainer, const 
   const std::vector<std::string> classes = outcome.config.at("network").at("classes").get<std::vector<std::string>>();
   const TrainResult& result = outcome.result;
   RepeatedRun run{settings.seed, result.best_epoch, int(result.history.size()), {}};
-  run.figures["val"] = figures_of(result.history.at(size_t(result.best_epoch) - 1).val, classes);
+  const EpochRecord& best = result.history.at(size_t(result.best_epoch) - 1);
+  run.figures["train"] = figures_of(best.train, classes);
+  run.figures["val"] = figures_of(best.val, classes);
 
   const Dataset dataset = open_data(outcome.settings, console);
   const std::vector<size_t> test = labelled(dataset, "test", settings.valence_arousal);

@@ -19,7 +19,7 @@ namespace vkfer {
 struct RepeatedRun {
   uint64_t seed = 0;
   int best_epoch = 0, epochs = 0;
-  std::map<std::string, Figures> figures;  // by split: val of the best epoch, test where the data has one
+  std::map<std::string, Figures> figures;  // by split: train and val of the best epoch, test where the data has one
 };
 
 struct Repeats {
