@@ -140,6 +140,12 @@ TEST_CASE("sweep: a trial is given up below the median of those before it", "[sw
   plan.prune_trials = 2;
   CHECK(hopeless(plan, std::vector<double>{0.1, 0.39}, std::span(others).first(2)));        // between 0.3 and 0.5
   CHECK_FALSE(hopeless(plan, std::vector<double>{0.1, 0.4}, std::span(others).first(2)));
+  // Figures that are no numbers are none: a trial without any is the worst.
+  const std::vector<std::vector<double>> undefined{{NAN, NAN}, {0.5, NAN}, {NAN, 0.3}};
+  plan.prune_trials = 3;
+  CHECK(hopeless(plan, std::vector<double>{NAN, NAN}, undefined));
+  CHECK(hopeless(plan, std::vector<double>{NAN, 0.2}, undefined));
+  CHECK_FALSE(hopeless(plan, std::vector<double>{0.3, NAN}, undefined));
   plan.prune = false;
   CHECK_FALSE(given_up({0, 0, 0}));
 }
