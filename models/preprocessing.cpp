@@ -10,9 +10,10 @@ Preprocessing preprocessing_from_name(std::string_view name) {
   if (name == "imagenet") return {"imagenet", 1.0 / 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
   if (name == "half") return {"half", 1.0 / 255, {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
   if (name == "unit") return {"unit", 1.0 / 255, {0, 0, 0}, {1, 1, 1}};
+  if (name == "none") return {"none", 1.0, {0, 0, 0}, {1, 1, 1}};
   // Keras' networks with "caffe" inputs take the channels as B, G, R: who reads their weights reverses the first filter's.
   if (name == "caffe") return {"caffe", 1.0, {123.68, 116.779, 103.939}, {1, 1, 1}};
-  fail("preprocessing", "unknown name: got '{}', expected imagenet, half, unit or caffe. Fix: use one of these", name);
+  fail("preprocessing", "unknown name: got '{}', expected imagenet, half, unit, none or caffe. Fix: use one of these", name);
 }
 
 Preprocessing Preprocessing::for_channels(int channels) const {

@@ -27,7 +27,7 @@ struct Preprocessing {
   // For one channel the mean over the three serves.
   Preprocessing for_channels(int channels) const;
 };
-Preprocessing preprocessing_from_name(std::string_view name);  // imagenet, half, unit, caffe; fails naming them
+Preprocessing preprocessing_from_name(std::string_view name);  // imagenet, half, unit, none, caffe; fails naming them
 
 // Of every batch norm; 0: as the network has it. Momentum as torch means it: the share of what is new.
 struct BatchNormChoice {

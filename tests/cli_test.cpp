@@ -1,6 +1,4 @@
 // The built tool as a program: exit status, messages, JSON, and what is left in the folder.
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -11,6 +9,7 @@
 
 #include "runtime/error.h"
 #include "tests/catch.h"
+#include "tests/workplace.h"
 #include "tools/data/image.h"
 #include "tools/data/npy.h"
 #include "tools/data/synthetic.h"
@@ -18,72 +17,14 @@
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using namespace vkfer;
-
-namespace {
-
-std::string text_of(const fs::path& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-struct Ran {
-  int status = -1;
-  std::string out, err;
-};
-
-// An empty folder to work in, gone at the end.
-struct Workplace {
-  fs::path path;
-  Workplace() {
-    std::string name = (fs::temp_directory_path() / "vkfer-cli-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Workplace() { fs::remove_all(path); }
-
-  Ran run(const std::string& arguments, const std::string& before = {}) const {
-    const fs::path out = path / ".out", err = path / ".err";
-    const std::string command = fmt::format("cd '{}' && {} '{}' {} > '{}' 2> '{}'", path.string(), before, VKFER_TOOL, arguments, out.string(), err.string());
-    const int status = std::system(command.c_str());
-    Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(out), text_of(err)};
-    fs::remove(out), fs::remove(err);
-    INFO("vkfer " << arguments << "\n" << ran.out << ran.err);
-    return ran;
-  }
-  bool empty() const { return fs::is_empty(path); }
-};
-
-// 4 training and 2 validation pictures of each of 3 expressions, drawn.
-void draw_faces(const fs::path& root, int size) {
-  int counts[3][2] = {};
-  for (uint32_t i = 0; i < 200; ++i) {
-    const int label = synthetic_face(9, i).label;
-    if (label >= 3) continue;
-    const int split = counts[label][0] < 4 ? 0 : 1;
-    if (counts[label][split]++ >= (split ? 2 : 4)) continue;
-    const fs::path folder = root / (split ? "val" : "train") / std::string(1, char('a' + label));
-    fs::create_directories(folder);
-    write_png(folder / fmt::format("{}.png", i), draw_synthetic_face(9, i, size, 1));
-  }
-}
-
-void expect_refused(const Workplace& place, const std::string& arguments, const std::string& message) {
-  INFO("vkfer " << arguments);
-  const Ran ran = place.run(arguments);
-  INFO(ran.out << ran.err);
-  CHECK(ran.status == 2);
-  CHECK_THAT(ran.err, contains("vkfer: [") && contains(message));
-}
-
-}  // namespace
+using namespace vkfer::test;
 
 TEST_CASE("tool: help and version", "[cli]") {
   Workplace place;
   const Ran help = place.run("--help");
   CHECK(help.status == 0);
   CHECK_THAT(help.out, contains("train") && contains("trace") && contains("Exit status"));
-  for (const char* verb : {"train", "eval", "infer", "import", "weights", "models", "devices", "dump", "trace", "profile", "bench", "tune", "version"}) {
+  for (const char* verb : {"train", "recipes", "sweep", "eval", "infer", "import", "weights", "models", "devices", "dump", "trace", "profile", "bench", "tune", "version"}) {
     const Ran ran = place.run(std::string(verb) + " --help");
     CHECK(ran.status == 0);
     CHECK_THAT(ran.out, contains("Examples:") && contains("vkfer " + std::string(verb)));

@@ -173,7 +173,7 @@ TEST_CASE("preprocessing by name", "[models]") {
   CHECK(preprocessing_from_name("imagenet").mean == std::vector<double>{0.485, 0.456, 0.406});
   CHECK(find_model("compact_resnet").preprocessing.name == "half");
   CHECK(preprocessing_from_name("imagenet").for_channels(1).mean.at(0) == Approx(0.449));
-  CHECK_THROWS_WITH(preprocessing_from_name("caffee"), contains("expected imagenet, half, unit or caffe"));
+  CHECK_THROWS_WITH(preprocessing_from_name("caffee"), contains("expected imagenet, half, unit, none or caffe"));
   CHECK_THROWS_WITH(preprocessing_from_name("half").for_channels(2), contains("got 2 channels"));
 }
 

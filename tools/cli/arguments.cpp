@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "runtime/error.h"
+#include "tools/train/recipe.h"
 
 namespace vkfer {
 namespace {
@@ -127,11 +128,12 @@ const std::vector<Argument>& table() {
       {"--saturation", "F", "change it by up to so much", nested(&A::warp, &WarpSettings::saturation), nested_range(&A::warp, &WarpSettings::saturation, 0.0, 1.0)},
       {"--erase", "P", "blank a rectangle of so many faces", nested(&A::warp, &WarpSettings::erase), nested_range(&A::warp, &WarpSettings::erase, 0.0, 1.0)},
       {"--seed", "N", "the same seed repeats a run bit for bit", option(&A::seed)},
+      {"--split-seed", "N", "of a split by seed; default: the seed", option(&A::split_seed)},
       {"--val-fraction", "F", "of data without a split of its own", option(&A::val_fraction), range(&A::val_fraction, 0.0, 0.9)},
       {"--test-fraction", "F", "of data without a split of its own", option(&A::test_fraction), range(&A::test_fraction, 0.0, 0.9)},
       {"--skip-bad", "", "leave unreadable images out", flag(&A::skip_bad)},
       {"--weights", "FILE", "weights: safetensors, PyTorch or Keras", option(&A::weights)},
-      {"--preprocessing", "NAME", "input: imagenet, half, unit or caffe", option(&A::preprocessing)},
+      {"--preprocessing", "NAME", "input: imagenet, half, unit, none or caffe", option(&A::preprocessing)},
       {"--padding", "torch|same", "of strided convolutions", option(&A::padding)},
       {"--batch-norm", "EPS,M", "epsilon and momentum (torch's) of batch norms", option(&A::batch_norm)},
       {"--precision", "NAME", "fp32, fp16 (mixed) or auto", option(&A::precision)},
@@ -142,6 +144,9 @@ const std::vector<Argument>& table() {
       {"--freeze", "WHAT", "none, backbone, blocks:N or layers by name", option(&A::freeze)},
       {"--freeze-backbone", "", "the same as --freeze backbone", value(&A::freeze, "backbone")},
       {"--va", "", "outputs for valence and arousal, too", flag(&A::valence_arousal)},
+      {"--recipe", "NAME|FILE", "settings from a recipe: see vkfer recipes", option(&A::recipe)},
+      {"--set", "NAME=VALUE", "any setting by its name; may be repeated", repeated(&A::assignments)},
+      {"--from-scratch", "", "random weights, whatever the recipe needs", flag(&A::from_scratch)},
       {"--run", "DIR", "folder of the run; default: runs/N", option(&A::run)},
       {"--resume", "DIR", "go on with a run that was interrupted", option(&A::resume)},
       {"--device", "WHICH", "index, part of the name, or UUID", option(&A::device)},
@@ -153,7 +158,9 @@ const std::vector<Argument>& table() {
       {"--nodes", "", "a line for every node, too", flag(&A::nodes)},
       {"--trace", "FILE", "write a Chrome trace, for Perfetto", option(&A::trace)},
       {"--warmup", "N", "steps before the measured ones", option(&A::warmup), range(&A::warmup, 1, 100000)},
-      {"--repeats", "N", "measured steps", option(&A::repeats), range(&A::repeats, 1, 100000)},
+      {"--repeats", "N", "how often: runs by seed, or measured steps", option(&A::repeats), range(&A::repeats, 1, 100000)},
+      {"--trials", "N", "so many, in place of the recipe's number", option(&A::trials), range(&A::trials, 1, 10000)},
+      {"--sort", "FIGURE", "of the table: val_accuracy, test_f1_happy, ...", option(&A::sort)},
       {"--gemm", "MxNxK", "a matrix product; may be repeated", option(&A::gemm)},
       {"--conv", "NxHxWxC,RxSxK", "a convolution; ,stride,groups may follow", option(&A::conv)},
       {"--op", "TEXT", "only ops whose name contains it", option(&A::op)},
@@ -195,6 +202,28 @@ bool may_be_written(const std::string& name) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> setting_arguments(std::vector<std::string_view> more) {
+  std::vector<std::string_view> names;
+  TrainSettings s;
+  for_each_setting(s, [&](const char* setting, const auto&) { names.push_back(entry(setting_option(setting)).name); });
+  names.insert(names.end(), more.begin(), more.end());
+  return names;
+}
+
+Json Arguments::given_settings() const {
+  Json all = Json::object();
+  for_each_setting(*this, [&](const char* name, const auto& value) {
+    if (given(setting_option(name))) all[name] = value;
+  });
+  if (given("--freeze-backbone")) all["freeze"] = freeze;
+  for (const std::string& text : assignments) {
+    const auto [name, value] = parse_assignment(text);
+    if (all.contains(name)) fail("--set", "'{}' is given twice. Fix: give it once", name);
+    all[name] = value;
+  }
+  return all;
+}
 
 void declare(CLI::App& app, Arguments& arguments, const std::vector<std::string_view>& names) {
   for (const std::string_view name : names) entry(name).add(app, arguments, entry(name));

@@ -17,6 +17,9 @@ namespace vkfer {
 struct Arguments : TrainSettings {
   std::vector<std::string> positional;
   std::string run, resume, device, split = "val";
+  std::string recipe;                           // train, recipes: a name or a file
+  std::vector<std::string> assignments;         // NAME=VALUE, settings by their names
+  bool from_scratch = false;                    // train: random weights, though a recipe asks for others
   std::vector<std::string> inputs, outputs;     // trace, run
   std::string labels, loss = "ce", out;         // trace
   int classes = 7, steps = 10;                  // trace, dump
@@ -24,6 +27,8 @@ struct Arguments : TrainSettings {
   bool nodes = false;                           // profile
   std::string trace;                            // profile
   int warmup = 3, repeats = 10;                 // profile, bench, tune
+  int trials = 20;                              // sweep
+  std::string sort;                             // sweep
   std::vector<std::string> gemm, conv;          // bench ops
   std::string op;                               // bench ops, tune
   bool frozen_batch_norm = false;               // trace
@@ -36,7 +41,12 @@ struct Arguments : TrainSettings {
 
   // Was it on the command line? name: "--lr".
   bool given(const std::string& name) const { return given_names.count(name) != 0; }
+  // The settings that the command line gives, by name.
+  Json given_settings() const;
 };
+
+// The options of all settings that have one, and `more`.
+std::vector<std::string_view> setting_arguments(std::vector<std::string_view> more);
 
 // Declares the named arguments of the table on a verb; an unknown name is a bug.
 void declare(CLI::App&, Arguments&, const std::vector<std::string_view>& names);

@@ -4,8 +4,7 @@
 #include "runtime/error.h"
 #include "tools/cli/trained.h"
 #include "tools/cli/verb.h"
-#include "tools/train/interrupt.h"
-#include "tools/train/resize.h"
+#include "tools/train/evaluate_samples.h"
 #include "tools/train/training.h"
 
 namespace vkfer {
@@ -69,7 +68,7 @@ void run_eval(Arguments& a, Console& console) {
   if (!a.positional.empty()) fail("usage", "a run and --weights both name weights. Fix: choose one");
   TrainSettings settings = trained.settings;
   if (a.given("--data")) settings.data = a.data;
-  if (a.given("--seed")) settings.seed = a.seed;
+  if (a.given("--seed")) settings.seed = settings.split_seed = a.seed;
   if (a.given("--skip-bad")) settings.skip_bad = true;
   const Dataset dataset = open_data(settings, console);
   const std::vector<std::string> classes = class_names(trained, dataset);
@@ -81,28 +80,16 @@ void run_eval(Arguments& a, Console& console) {
   NetworkSettings network = trained.saved.network;
   network.storage = trained.storage_on(device, a);
   network.batch = a.given("--batch") ? a.batch : trained.settings.batch;
-  network.pixel_channels = std::min(network.channels, std::max(1, dataset.channels()));
-  States states(device);
-  Evaluator evaluator(device, states, network, trained.target_on(device));
-  load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.classifier()});
-
-  CacheOptions options;
-  options.size = network.size;
-  options.channels = network.pixel_channels;
-  options.skip_bad = settings.skip_bad;
-  options.resize = resize_on(device);
-  options.progress = [&](size_t done, size_t total) { console.progress("reading", double(done), double(total)); };
-  const DecodedCache cache(dataset, indices, options);
-  const std::optional<Evaluation> e = evaluator.evaluate(cache, map, [&](size_t done) {
-    console.progress("evaluating", double(done), double(cache.size()), fmt::format("{}/{}", done, cache.size()));
-    return true;
-  });
+  const EvaluatedSamples e = evaluate_samples(device, trained.saved, network, trained.target_on(device), dataset, indices, map, settings.skip_bad,
+                                              [&](const char* what, size_t done, size_t total) {
+                                                console.progress(what, double(done), double(total), fmt::format("{}/{}", done, total));
+                                              });
   check_validation(device, console);
   console.print("{} on {}, {}", network.model->name, dataset.source(), a.split);
-  print_report(console, *e, classes);
+  print_report(console, e.evaluation, classes);
   Json answer = {{"model", network.model->name}, {"weights", trained.saved.weights.source}, {"data", dataset.source()},
-                 {"synthetic", dataset.synthetic()}, {"split", a.split}, {"skipped", cache.skipped().size()}};
-  answer.update(report_json(*e, classes));
+                 {"synthetic", dataset.synthetic()}, {"split", a.split}, {"skipped", e.skipped}};
+  answer.update(report_json(e.evaluation, classes));
   console.answer(answer);
 }
 

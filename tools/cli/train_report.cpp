@@ -3,6 +3,7 @@
 #include <build_info.h>
 
 #include "tools/train/interrupt.h"
+#include "tools/train/recipe.h"
 
 namespace vkfer {
 namespace {
@@ -18,6 +19,13 @@ Json figures(const EpochRecord& r) {
   add("valence", r.val.valence);
   add("arousal", r.val.arousal);
   return j;
+}
+
+// "lr 0.01, epochs 3"
+std::string overridden_text(const Json& overridden) {
+  std::string text;
+  for (const auto& [name, value] : overridden.items()) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, value.is_string() ? value.get<std::string>() : value.dump());
+  return text;
 }
 
 }  // namespace
@@ -53,6 +61,9 @@ void TrainReport::introduce(const Json& config, const std::filesystem::path& run
                  count_text(config.at("network").at("trainable_parameters").get<int64_t>()));
   console_.print("data     {}: {} train, {} val, {} test", data.at("source").get<std::string>(), images.at("train").get<int>(),
                  images.at("val").get<int>(), images.at("test").get<int>());
+  if (const Json recipe = config.value("recipe", Json()); recipe.is_object())
+    console_.print("from     {}{}", recipe.at("name").get<std::string>(),
+                   recipe.at("overridden").empty() ? "" : fmt::format(", but {}", overridden_text(recipe.at("overridden"))));
   console_.print("recipe   {}, learning rate {:g} ({}), weight decay {:g}", s.at("optimizer").get<std::string>(),
                  s.at("lr").get<double>(), s.at("schedule").get<std::string>(), s.at("weight_decay").get<double>());
   console_.print("         batch {}, {} epochs, seed {}", s.at("batch").get<int>(), epochs_, s.at("seed").get<uint64_t>());
@@ -92,13 +103,16 @@ void TrainReport::epoch(const EpochRecord& r, bool best) {
                    r.val.arousal->metrics.rmse, r.val.arousal->metrics.ccc);
 }
 
-void TrainReport::conclude(const TrainResult& result, const std::filesystem::path& run) {
+void TrainReport::conclude(const TrainResult& result, const std::filesystem::path& run, const Json& config) {
   if (!result.finished)
     return console_.print("\nstopped; everything is saved. To go on: vkfer train --resume {}", run.string());
   const EpochRecord& best = result.history[size_t(result.best_epoch) - 1];
   const ClassificationMetrics m = classification_metrics(best.val.confusion);
   console_.print("\nbest: epoch {}, validation accuracy {:.4f}, macro F1 {:.4f}, loss {:.4f}", best.epoch, m.accuracy, m.macro_f1,
                  best.val.loss());
+  const Json recipe = config.value("recipe", Json());
+  if (const std::string published = recipe.is_object() ? published_text(recipe.at("published")) : ""; !published.empty())
+    console_.print("published, {}: {}", recipe.at("study").get<std::string>(), published);
   if (result.skipped_steps) console_.print("{} steps changed nothing: 16-bit gradients overflowed, and the loss scale was halved", result.skipped_steps);
   console_.print("weights: {}", model_path(run).string());
   if (result.steps)

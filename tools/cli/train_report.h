@@ -13,7 +13,7 @@ class TrainReport {
   explicit TrainReport(Console& console) : console_(console), last_(Clock::now()) {}
   TrainHooks hooks();
   void introduce(const Json& config, const std::filesystem::path& run, const Device&);
-  void conclude(const TrainResult&, const std::filesystem::path& run);
+  void conclude(const TrainResult&, const std::filesystem::path& run, const Json& config);
   double images_per_second() const { return train_seconds_ > 0 ? double(images_) / train_seconds_ : 0; }
   size_t peak_bytes() const { return device_ ? device_->peak_allocated_bytes() : 0; }
 

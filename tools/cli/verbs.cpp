@@ -6,11 +6,11 @@
 
 namespace vkfer {
 
-extern const Verb train_verb, eval_verb, infer_verb, import_verb, weights_verb, models_verb, data_verb, devices_verb, dump_verb, trace_verb, profile_verb,
+extern const Verb train_verb, recipes_verb, sweep_verb, eval_verb, infer_verb, import_verb, weights_verb, models_verb, data_verb, devices_verb, dump_verb, trace_verb, profile_verb,
     bench_verb, tune_verb, run_verb, export_verb, version_verb;
 
 const std::vector<const Verb*>& verbs() {
-  static const std::vector<const Verb*> all{&train_verb, &eval_verb,  &infer_verb,   &import_verb, &export_verb, &run_verb, &weights_verb, &models_verb, &data_verb, &devices_verb,
+  static const std::vector<const Verb*> all{&train_verb, &recipes_verb, &sweep_verb, &eval_verb,  &infer_verb,   &import_verb, &export_verb, &run_verb, &weights_verb, &models_verb, &data_verb, &devices_verb,
                                             &dump_verb,  &trace_verb, &profile_verb, &bench_verb,  &tune_verb,    &version_verb};
   return all;
 }
@@ -55,7 +55,7 @@ NetworkSettings network_of(const Arguments& a, const std::string& model, int def
 
 Dataset open_data(const TrainSettings& s, Console& console) {
   DatasetOptions options;
-  options.seed = s.seed;
+  options.seed = s.split_seed ? s.split_seed : s.seed;
   options.val_fraction = s.val_fraction;
   options.test_fraction = s.test_fraction;
   options.skip_bad = s.skip_bad;

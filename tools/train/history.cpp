@@ -1,26 +1,18 @@
 #include "tools/train/history.h"
 
-#include <cmath>
 #include <fmt/format.h>
 
+#include <cmath>
+
+#include "tools/train/figures.h"
+
 namespace vkfer {
-namespace {
-
-// A class name as part of a column's name: nothing that would break a csv.
-std::string column(const std::string& name) {
-  std::string safe = name;
-  for (char& c : safe)
-    if (c == ',' || c == '"' || c == '\n' || c == '\r') c = '_';
-  return safe;
-}
-
-}  // namespace
 
 std::string history_csv(const std::vector<EpochRecord>& history, const std::vector<std::string>& classes) {
   std::string csv =
       "epoch,learning_rate,train_loss,train_accuracy,train_macro_f1,val_loss,val_accuracy,val_macro_f1,seconds";
   for (const char* figure : {"precision", "recall", "f1"})
-    for (const std::string& c : classes) csv += fmt::format(",val_{}_{}", figure, column(c));
+    for (const std::string& c : classes) csv += fmt::format(",val_{}_{}", figure, column_name(c));
   const bool affect = !history.empty() && history[0].val.valence.has_value();
   if (affect)
     for (const char* output : {"valence", "arousal"}) csv += fmt::format(",train_{0}_rmse,val_{0}_rmse,val_{0}_pearson,val_{0}_ccc,val_{0}_sagr", output);

@@ -1,15 +1,7 @@
 #include "tools/train/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <chrono>
-#include <cstring>
-#include <thread>
 
 #include "runtime/error.h"
 #include "tools/data/bytes.h"
@@ -23,25 +15,6 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxCheckpointBytes = size_t{16} << 30;
 constexpr size_t kMaxConfigBytes = size_t{16} << 20;
 constexpr size_t kKept = 2;  // checkpoints: the newest, and the last good one should it be damaged
-constexpr std::chrono::seconds kLockPatience{3};
-
-int lock_folder(const fs::path& folder) {
-  const fs::path path = folder / ".lock";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) fail("run", "{}: {}", path.string(), std::strerror(errno));
-  // A process that was just killed holds its lock until the kernel has taken it apart, which may take a while.
-  int error = 0;
-  for (const auto end = std::chrono::steady_clock::now() + kLockPatience;;) {
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-    error = errno;
-    if (error != EWOULDBLOCK || std::chrono::steady_clock::now() > end) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  ::close(fd);
-  if (error == EWOULDBLOCK)
-    fail("run", "{}: another process is training there. Fix: wait for it, or stop it", folder.string());
-  fail("run", "{}: cannot lock: {}", path.string(), std::strerror(error));
-}
 
 void make_folders(const fs::path& path) {
   std::error_code error;
@@ -53,21 +26,6 @@ void make_folders(const fs::path& path) {
 bool is_leftover(const fs::path& entry) {
   const std::string name = entry.filename().string();
   return name == ".lock" || name.starts_with("config.json.");
-}
-
-fs::path next_numbered(const fs::path& root) {
-  make_folders(root);
-  for (;;) {
-    long highest = 0;
-    for (const fs::directory_entry& entry : fs::directory_iterator(root)) {
-      const std::string name = entry.path().filename().string();
-      long number = 0;
-      const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-      if (error == std::errc() && end == name.data() + name.size()) highest = std::max(highest, number);
-    }
-    const fs::path path = root / std::to_string(highest + 1);
-    if (fs::create_directory(path)) return path;  // false: another process was faster
-  }
 }
 
 // Checkpoint files, newest first.
@@ -92,8 +50,23 @@ void write_if_changed(const fs::path& path, std::span<const std::byte> bytes) {
 
 }  // namespace
 
+fs::path next_run_folder(const fs::path& root) {
+  make_folders(root);
+  for (;;) {
+    long highest = 0;
+    for (const fs::directory_entry& entry : fs::directory_iterator(root)) {
+      const std::string name = entry.path().filename().string();
+      long number = 0;
+      const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+      if (error == std::errc() && end == name.data() + name.size()) highest = std::max(highest, number);
+    }
+    const fs::path path = root / std::to_string(highest + 1);
+    if (fs::create_directory(path)) return path;  // false: another process was faster
+  }
+}
+
 RunFolder RunFolder::create(const fs::path& path) {
-  const fs::path folder = path.empty() ? next_numbered("runs") : path;
+  const fs::path folder = path.empty() ? next_run_folder() : path;
   if (fs::exists(folder) && !fs::is_directory(folder)) fail("--run", "{} is a file, expected a folder", folder.string());
   if (is_run(folder))
     fail("--run", "{} holds a run already. Fix: --resume {} to go on with it, or another folder", folder.string(),
@@ -103,7 +76,7 @@ RunFolder RunFolder::create(const fs::path& path) {
       if (!is_leftover(entry.path()))
         fail("--run", "{} is not empty ({}). Fix: name a new folder", folder.string(), entry.path().filename().string());
   make_folders(folder);
-  RunFolder run(folder, lock_folder(folder));
+  RunFolder run(folder, FolderLock(folder));
   if (is_run(folder)) fail("--run", "{}: another process has just started a run there", folder.string());
   remove_temporary_files(folder);
   return run;
@@ -111,16 +84,10 @@ RunFolder RunFolder::create(const fs::path& path) {
 
 RunFolder RunFolder::open(const fs::path& path) {
   if (!is_run(path)) fail("--resume", "{}: no run there (config.json is missing)", path.string());
-  RunFolder run(path, lock_folder(path));
+  RunFolder run(path, FolderLock(path));
   remove_temporary_files(path);
   remove_temporary_files(path / "checkpoint");
   return run;
-}
-
-RunFolder::RunFolder(RunFolder&& other) noexcept : path_(std::move(other.path_)), lock_(other.lock_) { other.lock_ = -1; }
-
-RunFolder::~RunFolder() {
-  if (lock_ >= 0) ::close(lock_);  // and with it the lock; the file stays, or two processes could hold one each
 }
 
 void RunFolder::write_config(const Json& config) { write_file(path_ / "config.json", config.dump(2) + "\n"); }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tools/train/checkpoint.h"
+#include "tools/train/folder_lock.h"
 
 namespace vkfer {
 
@@ -24,10 +25,6 @@ class RunFolder {
   static RunFolder create(const std::filesystem::path& path);
   // An existing run, to go on with it. Fails when another process writes it.
   static RunFolder open(const std::filesystem::path& path);
-  RunFolder(RunFolder&&) noexcept;
-  RunFolder& operator=(RunFolder&&) = delete;
-  ~RunFolder();
-
   const std::filesystem::path& path() const { return path_; }
   void write_config(const Json&);
 
@@ -40,10 +37,13 @@ class RunFolder {
   void derive(const Checkpoint&, const std::vector<std::string>& classes) const;
 
  private:
-  RunFolder(std::filesystem::path path, int lock) : path_(std::move(path)), lock_(lock) {}
+  RunFolder(std::filesystem::path path, FolderLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::filesystem::path path_;
-  int lock_ = -1;
+  FolderLock lock_;
 };
+
+// Makes the next free runs/N.
+std::filesystem::path next_run_folder(const std::filesystem::path& root = "runs");
 
 // True when `path` is a run that was started.
 bool is_run(const std::filesystem::path& path);

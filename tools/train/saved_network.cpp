@@ -1,6 +1,7 @@
 #include "tools/train/saved_network.h"
 
 #include <charconv>
+#include <utility>
 
 #include "models/onnx/network.h"
 #include "models/weights/base64.h"
@@ -85,16 +86,21 @@ void set_conventions(SavedNetwork& saved, const std::string& preprocessing, cons
   settle_stem(saved);
 }
 
-void follow_weights(TrainSettings& s) {
-  if (s.weights.empty()) return;
+std::string follow_weights(TrainSettings& s) {
+  if (s.weights.empty()) return {};
   SavedNetwork saved = read_network(s.weights, {.model = s.model, .head = s.head, .channels = s.channels, .classifier_may_be_absent = true});
-  set_conventions(saved, s.preprocessing, s.padding, s.batch_norm);
+  set_conventions(saved, "", s.padding, s.batch_norm);
   const Preprocessing &p = saved.network.preprocessing, known = preprocessing_from_name(p.name);
   if (p.scale != known.scale || p.mean != known.mean || p.std != known.std)
     fail("weights", "{}: its preprocessing is called '{}' but has other numbers. Fix: correct the file's metadata", s.weights, p.name);
-  s.preprocessing = p.name;
   s.padding = saved.network.same_padding ? kSamePadding : kTorchPadding;
   s.batch_norm = batch_norm_text(saved.network.batch_norm);
+  const std::string asked = std::exchange(s.preprocessing, p.name);
+  if (asked.empty() || asked == p.name) return {};
+  s.preprocessing = asked;
+  const bool says = saved.weights.metadata.count("preprocessing") != 0;
+  return fmt::format("the weights take input preprocessed as '{}'{}, and preprocessing is '{}': layers that train may adapt, frozen ones cannot. Fix: leave preprocessing out",
+                     p.name, says ? "" : " unless they were made otherwise", asked);
 }
 
 void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<std::string>& classes) {

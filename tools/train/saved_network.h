@@ -42,8 +42,9 @@ bool is_same_padding(std::string_view name);  // fails for other names
 // what read_network chose.
 void set_conventions(SavedNetwork&, const std::string& preprocessing, const std::string& padding, const std::string& batch_norm = {});
 
-// Training goes on as the weights it starts from were made: takes preprocessing, padding and batch norm from settings.weights.
-void follow_weights(TrainSettings&);
+// Training goes on as the weights it starts from were made: takes preprocessing, padding and batch norm from settings.weights, unless
+// the settings name another preprocessing. Then returns what a person has to hear of that; else "".
+std::string follow_weights(TrainSettings&);
 
 // The number of classes the file's classifier answers; 0 when it has none under that name.
 int classifier_rows(const WeightFile&, const std::string& classifier);

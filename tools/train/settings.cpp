@@ -26,7 +26,7 @@ const Json& before_it_existed() {
   static const Json values = {{"precision", "fp32"}, {"preprocessing", ""}, {"padding", ""}, {"batch_norm", ""}, {"head", ""}, {"freeze", ""},
                               {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false},
                               {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
-                              {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
+                              {"split_seed", 0}, {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
                               {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}};
   return values;
 }
@@ -51,6 +51,14 @@ ScheduleSettings TrainSettings::schedule_settings(int64_t steps_per_epoch) const
   s.drop_every = std::max<int64_t>(1, steps(drop_epochs));
   s.drop_factor = drop_factor;
   return s;
+}
+
+std::string setting_option(std::string_view setting) {
+  if (setting == "valence_arousal") return "--va";
+  if (setting == "flip") return "--no-flip";
+  std::string name = "--" + std::string(setting);
+  std::ranges::replace(name, '_', '-');
+  return name;
 }
 
 Json settings_json(const TrainSettings& s) {
@@ -134,6 +142,7 @@ TrainSettings resolve_settings(TrainSettings s, int data_size) {
   if (s.weight_decay == -1) s.weight_decay = optimizer.default_weight_decay;
   if (s.dropout == -1) s.dropout = model.default_dropout;
   if (s.drop_epochs == 0) s.drop_epochs = std::max(1.0, std::ceil(s.epochs / 3.0));
+  if (s.split_seed == 0) s.split_seed = s.seed;
   if (s.crop == -1) s.crop = s.size / 12;
   return s;
 }

@@ -42,7 +42,8 @@ struct TrainSettings {
   bool flip = true;                // augmentation: mirror half of the faces
   int crop = 0;                    // augmentation: shift by up to this many pixels; -1: a twelfth of the size
   WarpSettings warp;               // augmentation
-  uint64_t seed = 1;               // of the weights, the order, the augmentation, dropout and a split by seed
+  uint64_t seed = 1;               // of the weights, the order, the augmentation, dropout
+  uint64_t split_seed = 0;         // of a split by seed; 0: the seed
   double val_fraction = 0.1, test_fraction = 0.1;  // of data without a split of its own
   bool skip_bad = false;           // leave unreadable images out instead of failing
   std::string weights;             // start from this file; "": random
@@ -102,6 +103,7 @@ void for_each_setting(Settings& s, F&& f) {
   f("saturation", s.warp.saturation);
   f("erase", s.warp.erase);
   f("seed", s.seed);
+  f("split_seed", s.split_seed);
   f("val_fraction", s.val_fraction);
   f("test_fraction", s.test_fraction);
   f("skip_bad", s.skip_bad);
@@ -117,6 +119,9 @@ void for_each_setting(Settings& s, F&& f) {
   f("valence_arousal", s.valence_arousal);
   f("freeze", s.freeze);
 }
+
+// What sets it on the command line: "--lr", "--no-flip".
+std::string setting_option(std::string_view setting);
 
 Json settings_json(const TrainSettings&);
 TrainSettings settings_from_json(const Json&, std::string_view where);  // fails naming what is missing or of a wrong kind

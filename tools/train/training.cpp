@@ -20,6 +20,11 @@ namespace {
 // A save that takes long comes seldom: at most a twentieth of the time goes into saving.
 constexpr double kSaveShare = 20;
 
+template <class... Args>
+[[noreturn]] void fail_diverged(fmt::format_string<Args...> format, Args&&... args) {
+  throw Diverged(ErrorKind::bad_input, "train", fmt::format(format, std::forward<Args>(args)...));
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -157,7 +162,8 @@ void Training::start() {
   initialise(stepper_->graph(), states_, settings_.seed);
   if (settings_.weights.empty()) return start_averages();
   SavedNetwork saved = read_network(settings_.weights, {.model = settings_.model, .head = settings_.head, .channels = settings_.channels, .classifier_may_be_absent = true});
-  set_conventions(saved, settings_.preprocessing, settings_.padding, settings_.batch_norm);
+  const bool says = saved.weights.metadata.count("preprocessing") != 0;  // follow_weights() has told what differs
+  set_conventions(saved, says ? "" : settings_.preprocessing, settings_.padding, settings_.batch_norm);
   LoadOptions options{.classifier = network_.classifier()};
   if (saved.network.head != network_.head) {
     say("the head differs from that of --weights: it starts at random");
@@ -341,7 +347,7 @@ bool Training::follow_loss_scale(double loss, const Step& step) {
   skipped_steps_ = skipped_steps;
   const double scale = states_.read(kLossScale)[0];
   if (scale < 1)
-    fail("train", "gradients are not finite at any loss scale (now {:g}): the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. "
+    fail_diverged("gradients are not finite at any loss scale (now {:g}): the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. "
          "Fix: lower --lr, or --precision fp32; the last checkpoint is sound", scale, loss, at_.epoch + 1, at_.step + 1, step.lr, batch_text(step));
   return true;
 }
@@ -357,7 +363,7 @@ std::string Training::batch_text(const Step& step) const {
 }
 
 void Training::fail_not_finite(double loss, const Step& step) const {
-  fail("train", "the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. Fix: lower --lr; the last checkpoint is sound",
+  fail_diverged("the loss is {} at epoch {}, step {}, learning rate {:.3g}, images {}. Fix: lower --lr; the last checkpoint is sound",
        loss, at_.epoch + 1, at_.step + 1, step.lr, batch_text(step));
 }
 
@@ -415,7 +421,7 @@ void Training::check_finite(const std::string& name, std::span<const std::byte> 
     float value = 0;
     std::memcpy(&value, bytes.data() + at, sizeof(value));
     if (!std::isfinite(value))
-      fail("train", "'{}' holds {} after epoch {}, step {}: not saved. Fix: lower --lr; the last checkpoint is sound", name, value,
+      fail_diverged("'{}' holds {} after epoch {}, step {}: not saved. Fix: lower --lr; the last checkpoint is sound", name, value,
            at_.epoch + (at_.step > 0), at_.step > 0 ? at_.step : steps_per_epoch_);
   }
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/error.h"
 #include "tools/data/dataset.h"
 #include "tools/data/sampler.h"
 #include "tools/train/evaluator.h"
@@ -35,6 +36,11 @@ struct TrainHooks {
   std::function<void(const char* what, size_t done, size_t total)> progress;  // decoding, validating
   std::function<bool()> stop;              // asked after each step and batch
   double checkpoint_seconds = 60;          // at least this often within an epoch; never changes a result
+};
+
+// Numbers were no longer finite: other settings may fare better, the same ones will not.
+struct Diverged : Error {
+  using Error::Error;
 };
 
 struct TrainResult {
