@@ -16,7 +16,7 @@
 #include "tests/scratch.h"
 #include "tests/small_runs.h"
 #include "tools/data/bytes.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 #include "tools/train/history.h"
 #include "tools/train/saved_network.h"
 #include "tools/tune/tuning_file.h"

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "runtime/error.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 
 namespace vkfer {
 namespace {

@@ -5,7 +5,7 @@
 #include "runtime/error.h"
 #include "tools/cli/train_report.h"
 #include "tools/cli/verb.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 #include "tools/train/interrupt.h"
 #include "tools/train/saved_network.h"
 
