@@ -506,3 +506,33 @@ TEST_CASE("tool: weights of PyTorch are listed, imported and used", "[cli]") {
   REQUIRE(place.run("train --model compact_resnet --data faces --size 16 --channels 1 --epochs 1 --batch 4 --weights gray.safetensors --run s").status == 0);
   CHECK(Json::parse(place.run("weights s/model.safetensors --json").out)["metadata"]["padding"] == "same");
 }
+
+TEST_CASE("cli: data is split, balanced and converted", "[cli][data]") {
+  const Workplace place;
+  draw_faces(place.path / "faces", 16);
+  const Ran split = place.run("data split faces -o split.zip --counts 9,6,3 --seed 3 --json");
+  INFO(split.err);
+  REQUIRE(split.status == 0);
+  CHECK(Json::parse(split.out)["counts"]["val"] == Json{{"a", 2}, {"b", 2}, {"c", 2}});
+  CHECK_THAT(split.err, contains("put together, and all 18 images split anew"));
+  const Ran balance = place.run("data balance split.zip -o balanced --total 21 --add faces --rotate 5 --json=answer.json");
+  INFO(balance.err);
+  REQUIRE(balance.status == 0);
+  CHECK_THAT(balance.out, contains("faces: 12 images join train; 6 of other splits are left out"));
+  CHECK(Json::parse(text_of(place.path / "answer.json"))["counts"]["train"] == Json{{"a", 7}, {"b", 7}, {"c", 7}});  // there were 21
+  const Ran convert = place.run("data convert balanced -o again.csv");
+  CHECK(convert.status == 0);
+  CHECK_THAT(text_of(place.path / "again.csv"), contains("balanced/train/a/"));
+  expect_refused(place, "data split faces", "-o");
+  expect_refused(place, "data split faces -o faces/inside", "lies in faces");
+  expect_refused(place, "data split faces -o split.zip", "exists and is not empty");
+  expect_refused(place, "data split faces -o x --counts 1,2,x", "expected two or three numbers");
+  expect_refused(place, "data split faces -o x --fractions 0.9,0.2", "together 1.1");
+  expect_refused(place, "data balance faces -o x", "one of --per-class and --total");
+  expect_refused(place, "data inspect faces --per-class 3", "says nothing to data inspect");
+  expect_refused(place, "data blance faces", "did you mean 'balance'");
+  expect_refused(place, "data convert faces -o x --format fer", "expected one of folders");
+  fs::rename(place.path / "faces/train/c", place.path / "faces/train/cc"), fs::rename(place.path / "faces/val/c", place.path / "faces/val/cc");
+  expect_refused(place, "data balance split.zip -o x --per-class 9 --add faces", "unknown class 'cc'");
+  CHECK_FALSE(fs::exists(place.path / "x"));
+}

@@ -108,6 +108,7 @@ DatasetContents open_affectnet(const fs::path& path, const DatasetOptions& optio
   bad.add_warning(contents.warnings);
   if (labelled) contents.classes = kAffectNetClasses;
   contents.decode = [path](const Sample& sample) { return read_image(path / sample.id); };
+  contents.file = [path](const Sample& sample) { return ImageFile{path / sample.id}; };
   return contents;
 }
 

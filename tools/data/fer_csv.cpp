@@ -13,7 +13,6 @@
 namespace vkfer {
 namespace {
 
-const std::vector<std::string> kFerClasses{"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"};
 constexpr const char* kFix = "Fix: repair or delete the line; --skip-bad skips and counts them";
 
 struct Columns {
@@ -75,12 +74,17 @@ std::string read_row(const CsvReader& csv, const Columns& columns, Sample& sampl
 
 }  // namespace
 
+const std::vector<std::string>& fer_classes() {
+  static const std::vector<std::string> classes{"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"};
+  return classes;
+}
+
 DatasetContents open_fer_csv(const std::filesystem::path& path, const DatasetOptions& options) {
   CsvReader csv(path);
   const Columns columns{csv.column({"emotion", "label"}), csv.column({"pixels"}), csv.column({"usage"})};
   BadRows bad(options.skip_bad, "fer csv");
   DatasetContents contents;
-  contents.classes = kFerClasses;
+  contents.classes = fer_classes();
   const auto pixels = std::make_shared<std::vector<uint8_t>>();  // [row, side, side]
   int side = 0;
   for (size_t row = 0; csv.next(); ++row) {
