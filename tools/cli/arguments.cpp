@@ -129,6 +129,7 @@ const std::vector<Argument>& table() {
       {"--seed", "N", "the same seed repeats a run bit for bit", option(&A::seed)},
       {"--val-fraction", "F", "of data without a split of its own", option(&A::val_fraction), range(&A::val_fraction, 0.0, 0.9)},
       {"--test-fraction", "F", "of data without a split of its own", option(&A::test_fraction), range(&A::test_fraction, 0.0, 0.9)},
+      {"--votes", "NAME", "FER+ labels: majority or probability", option(&A::votes)},
       {"--skip-bad", "", "leave unreadable images out", flag(&A::skip_bad)},
       {"--weights", "FILE", "weights: safetensors, PyTorch or Keras", option(&A::weights)},
       {"--preprocessing", "NAME", "input: imagenet, half, unit or caffe", option(&A::preprocessing)},

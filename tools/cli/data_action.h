@@ -1,13 +1,12 @@
 #pragma once
 // What `vkfer data` does is one value for each action: its file in this folder has its functions and, at the bottom, the DataAction.
-#include <functional>
 
 #include "tools/cli/verb.h"
 
 namespace vkfer {
 
 struct DataAction {
-  std::string_view name, summary;
+  std::string_view name;
   std::vector<std::string_view> (*arguments)();  // beside those that every action takes; a function, as the verb asks before main()
   void (*run)(Arguments&, Console&);             // the data is in Arguments::data
 };

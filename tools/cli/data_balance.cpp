@@ -75,7 +75,6 @@ void balance_data(Arguments& a, Console& console) {
 extern const DataAction balance_action;
 const DataAction balance_action{
     .name = "balance",
-    .summary = "fill small classes of train with altered copies",
     .arguments = [] {
       std::vector<std::string_view> names = augmentation_arguments();
       names.insert(names.end(), {"--per-class", "--total", "--cut", "--add", "--out", "--format"});

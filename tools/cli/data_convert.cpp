@@ -5,9 +5,8 @@ namespace {
 
 // As it is: where the data says nothing of splits, neither does the copy.
 void convert_data(Arguments& a, Console& console) {
-  DatasetOptions options;
+  DatasetOptions options = dataset_options(a);
   options.complete_split = false;
-  options.skip_bad = a.skip_bad;
   const Dataset dataset = open_dataset(a.data, options);
   for (const std::string& warning : dataset.warnings()) console.notice(warning);
   write_data(a, console, dataset.contents());
@@ -18,7 +17,6 @@ void convert_data(Arguments& a, Console& console) {
 extern const DataAction convert_action;
 const DataAction convert_action{
     .name = "convert",
-    .summary = "write the same data in another form",
     .arguments = [] { return std::vector<std::string_view>{"--out", "--format"}; },
     .run = convert_data,
 };

@@ -90,8 +90,6 @@ void inspect_data(Arguments& a, Console& console) {
 extern const DataAction inspect_action;
 const DataAction inspect_action{
     .name = "inspect",
-    .summary = "count by split and class; find pictures that are equal, equal with\n"
-               "different classes, in train and elsewhere, of one colour, or unreadable",
     .arguments = [] { return std::vector<std::string_view>{}; },
     .run = inspect_data,
 };

@@ -75,7 +75,6 @@ void preview_data(Arguments& a, Console& console) {
 extern const DataAction preview_action;
 const DataAction preview_action{
     .name = "preview",
-    .summary = "draw training pictures as epochs with these options see them",
     .arguments = [] {
       std::vector<std::string_view> names = augmentation_arguments();
       names.insert(names.end(), {"--size", "--out", "--device"});

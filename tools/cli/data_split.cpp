@@ -42,9 +42,8 @@ SplitSizes sizes_of(const Arguments& a, size_t images) {
 }
 
 void split_data(Arguments& a, Console& console) {
-  DatasetOptions options;
+  DatasetOptions options = dataset_options(a);
   options.complete_split = false;
-  options.skip_bad = a.skip_bad;
   const Dataset dataset = open_dataset(a.data, options);
   for (const std::string& warning : dataset.warnings()) console.notice(warning);
   DatasetContents data = dataset.contents();
@@ -61,7 +60,6 @@ void split_data(Arguments& a, Console& console) {
 extern const DataAction split_action;
 const DataAction split_action{
     .name = "split",
-    .summary = "give every picture a split anew, class by class",
     .arguments = [] { return std::vector<std::string_view>{"--fractions", "--counts", "--out", "--format"}; },
     .run = split_data,
 };

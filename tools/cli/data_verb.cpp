@@ -22,7 +22,7 @@ extern const DataAction inspect_action, preview_action, split_action, balance_ac
 namespace {
 
 // Taken by every action.
-constexpr std::array<std::string_view, 6> kCommon{"--data", "--seed", "--val-fraction", "--test-fraction", "--skip-bad", "--json"};
+constexpr std::array<std::string_view, 7> kCommon{"--data", "--votes", "--seed", "--val-fraction", "--test-fraction", "--skip-bad", "--json"};
 
 const std::array<const DataAction*, 5>& actions() {
   static const std::array<const DataAction*, 5> all{&inspect_action, &preview_action, &split_action, &balance_action, &convert_action};

@@ -163,7 +163,7 @@ const Verb train_verb{
                   "--clip-norm", "--ema",
                   "--label-smoothing", "--dropout", "--no-flip", "--crop", "--rotate", "--shift", "--shear", "--zoom", "--perspective", "--brightness", "--contrast", "--saturation", "--erase",
                    "--seed", "--val-fraction", "--test-fraction",
-                  "--skip-bad", "--weights", "--preprocessing", "--padding", "--batch-norm", "--head", "--va", "--freeze", "--freeze-backbone", "--precision",
+                  "--votes", "--skip-bad", "--weights", "--preprocessing", "--padding", "--batch-norm", "--head", "--va", "--freeze", "--freeze-backbone", "--precision",
                   "--memory-budget", "--micro-batch", "--recompute",
                   "--classes", "--run", "--resume", "--device", "--json"},
     .examples = "  vkfer train --model mobilenetv2\n"

@@ -10,6 +10,7 @@
 #include "runtime/error.h"
 #include "tools/data/bytes.h"
 #include "tools/data/csv.h"
+#include "tools/data/ferplus.h"
 #include "tools/data/sources.h"
 #include "tools/data/split.h"
 
@@ -166,6 +167,8 @@ std::vector<size_t> Dataset::class_counts(std::string_view split_name) const {
 Dataset open_dataset(const std::string& where, const DatasetOptions& options) {
   try {
     DatasetContents contents = open_source(where, options);
+    if (options.votes != VoteMode::none && contents.classes != ferplus_classes())
+      fail("--votes", "'{}' is no fer2013.csv: FER+'s votes are on its rows. Fix: --data fer2013.csv, with fer2013new.csv beside it", where);
     if (contents.source.empty()) contents.source = where;
     return Dataset(std::move(contents), options);
   } catch (const fs::filesystem_error& error) {  // a folder that may not be read, or that changes under our hands

@@ -26,13 +26,18 @@ struct Sample {
   float weight = 1;
   Split split = Split::unassigned;
   size_t entry = 0;  // where the source finds its bytes
+  std::vector<float> distribution{};  // over the classes, 1 together, where several people disagree (FER+); empty: the label alone
 };
+
+// What is made of FER+'s votes, see ferplus.h.
+enum class VoteMode : uint8_t { none, majority, probability };
 
 struct DatasetOptions {
   uint64_t seed = 1;          // of the stratified split, where the data has none of its own
   double val_fraction = 0.1;  // of a data set without its own split; also carved off train where val alone is missing
   double test_fraction = 0.1;
   bool complete_split = true; // false: samples stay unassigned where the data says nothing, for who copies it
+  VoteMode votes = VoteMode::none;  // of a fer2013.csv with fer2013new.csv beside it
   bool skip_bad = false;      // leave out (and count in warnings) bad rows and files instead of failing
   SyntheticOptions synthetic;
 };

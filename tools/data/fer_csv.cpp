@@ -8,6 +8,7 @@
 #include "runtime/error.h"
 #include "tools/data/bad_rows.h"
 #include "tools/data/csv.h"
+#include "tools/data/ferplus.h"
 #include "tools/data/sources.h"
 
 namespace vkfer {
@@ -98,7 +99,8 @@ DatasetContents open_fer_csv(const std::filesystem::path& path, const DatasetOpt
       bad.report(problem);
   }
   bad.add_warning(contents.warnings);
-  if (columns.emotion < 0) contents.warnings.push_back("no emotion column: the images are unlabelled and serve as test");
+  if (options.votes != VoteMode::none) apply_votes(path, options.votes, contents);
+  else if (columns.emotion < 0) contents.warnings.push_back("no emotion column: the images are unlabelled and serve as test");
   contents.native_size = side;
   contents.channels = 1;
   contents.decode = [pixels, side](const Sample& sample) {

@@ -16,11 +16,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::array kFormats{
-    DataFormat{"folders", "train|val|test/<class>/ with a file for each picture", false, false, prepare_tree, write_folders},
-    DataFormat{"zip", "the same folders in one file", false, false, prepare_tree, write_zip_tree},
-    DataFormat{"fer-csv", "emotion,pixels,Usage, as FER2013 was published", false, false, prepare_fer_csv, write_fer_csv},
-    DataFormat{"manifest", "a folder with images and manifest.csv; x.csv: that file alone, referring to pictures where they are", true, true,
-               prepare_manifest, write_manifest},
+    DataFormat{"folders", false, false, prepare_tree, write_folders},          // train|val|test/<class>/ with a file for each picture
+    DataFormat{"zip", false, false, prepare_tree, write_zip_tree},             // the same folders in one file
+    DataFormat{"fer-csv", false, false, prepare_fer_csv, write_fer_csv},       // emotion,pixels,Usage
+    DataFormat{"manifest", true, true, prepare_manifest, write_manifest},      // manifest.csv beside images/, or x.csv alone
 };
 
 // The suffix that the name has, if it looks like one; else what the first bytes say.
@@ -50,6 +49,8 @@ void note_losses(const DatasetContents& data, const DataFormat& format, std::vec
   const auto count = [&](auto holds) { return std::ranges::count_if(data.samples, holds); };
   const auto affect = count([](const Sample& s) { return !std::isnan(s.valence) || !std::isnan(s.arousal); });
   const auto weights = count([](const Sample& s) { return s.weight != 1; });
+  const auto voted = count([](const Sample& s) { return !s.distribution.empty(); });
+  if (voted) notes.push_back(fmt::format("the distributions of votes on {} images are lost: a label each is kept", voted));
   if (affect && !format.affect) notes.push_back(fmt::format("valence and arousal of {} images are lost: {} holds none. --format manifest keeps them", affect, format.name));
   if (weights && !format.weights) notes.push_back(fmt::format("the weights of {} images are lost: {} holds none. --format manifest keeps them", weights, format.name));
 }

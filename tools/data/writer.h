@@ -28,7 +28,7 @@ struct WriteJob {
 };
 
 struct DataFormat {
-  std::string_view name, what;             // of --format, and for help
+  std::string_view name;                   // of --format
   bool affect, weights;                    // holds valence and arousal; holds weights
   // The data as the format can hold them; fails, or adds a note, for what it cannot.
   DatasetContents (*prepare)(DatasetContents, std::vector<std::string>& notes);
