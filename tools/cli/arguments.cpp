@@ -46,6 +46,14 @@ auto repeated(std::vector<std::string> Owner::*member) {
   };
 }
 
+// An option that may stand without its value, which is then `alone`.
+template <class Owner>
+auto optional_value(std::string Owner::*member, const char* alone) {
+  return [member, alone](CLI::App& app, Arguments& a, const Argument& self) {
+    return app.add_option(std::string(self.name), a.*member, std::string(self.help))->type_name(std::string(self.value))->expected(0, 1)->default_str(alone);
+  };
+}
+
 template <class Owner>
 auto flag(bool Owner::*member, bool value = true) {
   return [member, value](CLI::App& app, Arguments& a, const Argument& self) {
@@ -147,6 +155,8 @@ const std::vector<Argument>& table() {
       {"--resume", "DIR", "go on with a run that was interrupted", option(&A::resume)},
       {"--device", "WHICH", "index, part of the name, or UUID", option(&A::device)},
       {"--split", "NAME", "train, val, test, PublicTest, PrivateTest", option(&A::split)},
+      {"--tensorboard", "[DIR]", "curves for TensorBoard; default: in the run", optional_value(&A::tensorboard, "")},
+      {"--events", "[FILE|-]", "a line of JSON for all that happens", optional_value(&A::events, "-")},
       {"--json", "[FILE]", "answer as JSON, on stdout or in FILE", option(&A::json)},
       {"--num-classes", "N", "classes of the network", option(&A::classes), range(&A::classes, 0, 100000)},
       {"--training", "", "the training graph, not the inference one", flag(&A::training)},

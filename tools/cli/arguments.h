@@ -35,6 +35,7 @@ struct Arguments : TrainSettings {
   int per_class = 0, total = 0;                 // data balance
   bool cut = false;                             // data balance
   std::string add, format;                      // data balance; data
+  std::string tensorboard, events;              // train
   std::string json;                             // see Console
   std::set<std::string> given_names;
 

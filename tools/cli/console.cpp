@@ -23,6 +23,11 @@ Console::Console(std::string json)
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log that is watched grows line by line
 }
 
+void Console::text_to_stderr() {
+  text_ = stderr;
+  terminal_ = ::isatty(::fileno(text_)) == 1;
+}
+
 int Console::width() const {
   winsize size{};
   if (terminal_ && ::ioctl(::fileno(text_), TIOCGWINSZ, &size) == 0 && size.ws_col >= 20) return size.ws_col;

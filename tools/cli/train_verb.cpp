@@ -3,9 +3,11 @@
 
 #include "models/onnx/network.h"
 #include "runtime/error.h"
+#include "tools/cli/train_logs.h"
 #include "tools/cli/train_report.h"
 #include "tools/cli/verb.h"
 #include "tools/data/atomic_file.h"
+#include "tools/data/output_file.h"
 #include "tools/train/interrupt.h"
 #include "tools/train/saved_network.h"
 
@@ -48,7 +50,7 @@ void check_agrees(const Arguments& a, const TrainSettings& saved) {
 // One validation picture of each class, to try `infer` on. Of drawn faces only: pictures of people stay where they are.
 void write_examples(const Dataset& dataset, const fs::path& folder) {
   if (!dataset.synthetic()) return;
-  fs::create_directories(folder);
+  make_folder(folder);
   std::vector<bool> written(dataset.classes().size());
   for (const size_t i : dataset.split("val")) {
     const int label = dataset.sample(i).label;
@@ -118,10 +120,13 @@ void check_expected_classes(const std::string& expected, const Dataset& dataset)
     fail("--classes", "got {}, but {} has {}: {}. Fix: leave it out, or give other data", expected, dataset.source(), dataset.classes().size(), names);
 }
 
-void run_train(Arguments& a, Console& console) {
+void train(Arguments& a, Console& console, TrainLogs& logs) {
   if (a.given("--run") && a.given("--resume")) fail("usage", "--run starts a run, --resume goes on with one. Fix: choose one");
   Job job = a.given("--resume") && is_run(a.resume) ? existing_job(a, console) : new_job(a);
   if (already_finished(job, console)) return;
+  std::optional<TrainStart> from;
+  if (job.folder) from.emplace();
+  if (job.checkpoint) from = {job.checkpoint->history, job.checkpoint->epoch, job.checkpoint->step};
   check_settings(job.settings);
   const Dataset dataset = open_data(job.settings, console);
   check_expected_classes(a.class_names, dataset);
@@ -134,7 +139,7 @@ void run_train(Arguments& a, Console& console) {
   Device device = open_device(a, console);
   const InterruptGuard guard;
   TrainReport report(console);
-  Training training(device, dataset, job.settings, std::move(job.checkpoint), report.hooks());
+  Training training(device, dataset, job.settings, std::move(job.checkpoint), logs.around(report.hooks()));
   if (!job.folder) {
     job.folder.emplace(RunFolder::create(job.path));
     if (is_onnx_path(job.settings.model)) write_file(job.folder->path() / kNetworkCopy, std::string_view(onnx_bytes(read_onnx(job.settings.model))));
@@ -142,14 +147,30 @@ void run_train(Arguments& a, Console& console) {
     job.folder->write_config(job.config);
     write_examples(dataset, job.folder->path() / "examples");
   }
+  logs.start(job.config, job.folder->path(), from);
   report.introduce(job.config, job.folder->path(), device);
   if (!training.inexact_because().empty())
     console.notice(fmt::format("going on, but no longer bit for bit as without the interruption: {}", training.inexact_because()));
   const TrainResult result = training.run(*job.folder);
   check_validation(device, console);
   report.conclude(result, job.folder->path());
+  logs.end(result, job.folder->path());
   console.answer(train_answer(job.folder->path(), result, training.inexact_because(), &report));
 }
+
+void run_train(Arguments& a, Console& console) {
+  const bool events_on_stdout = a.given("--events") && a.events == "-";
+  if (events_on_stdout && a.json == "-") fail("--events", "goes to stdout, and so does --json. Fix: name a file for one of them");
+  if (events_on_stdout) console.text_to_stderr();
+  TrainLogs logs(a, console);
+  try {
+    train(a, console, logs);
+  } catch (const Error& e) {
+    logs.failed(e);
+    throw;
+  }
+}
+
 
 }  // namespace
 
@@ -165,7 +186,7 @@ const Verb train_verb{
                    "--seed", "--val-fraction", "--test-fraction",
                   "--votes", "--skip-bad", "--weights", "--preprocessing", "--padding", "--batch-norm", "--head", "--va", "--freeze", "--freeze-backbone", "--precision",
                   "--memory-budget", "--micro-batch", "--recompute",
-                  "--classes", "--run", "--resume", "--device", "--json"},
+                  "--classes", "--run", "--resume", "--tensorboard", "--events", "--device", "--json"},
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"
                 "  vkfer train --resume runs/1\n\n"
