@@ -253,6 +253,9 @@ TEST_CASE("split: exact sizes, every class near its share, by seed and id alone"
     moved += other.samples[i].split != data.samples[i].split;
   }
   CHECK(moved > 1000);
+  stratify(data.samples, {100, 0, 20}, 7);  // the rare ones are in a small split, too
+  for (const int c : {0, 1, 2, 3}) CHECK(std::ranges::any_of(data.samples, [&](const Sample& s) { return s.label == c && s.split == Split::train; }));
+  CHECK(std::ranges::count(data.samples, Split::train, &Sample::split) == 100);
   CHECK_THROWS_WITH(stratify(data.samples, {4000, 1, 1}, 1), contains("there are 4001"));
   DatasetContents two = gray({1, 1, 1});
   CHECK_THROWS_WITH(stratify(two.samples, {1, 1, 1}, 1), contains("more than there are"));

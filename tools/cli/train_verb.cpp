@@ -123,7 +123,7 @@ void check_expected_classes(const std::string& expected, const Dataset& dataset)
 void train(Arguments& a, Console& console, TrainLogs& logs) {
   if (a.given("--run") && a.given("--resume")) fail("usage", "--run starts a run, --resume goes on with one. Fix: choose one");
   Job job = a.given("--resume") && is_run(a.resume) ? existing_job(a, console) : new_job(a);
-  if (already_finished(job, console)) return;
+  if (already_finished(job, console)) return logs.end({true, job.checkpoint->history, job.checkpoint->best_epoch}, job.path);
   std::optional<TrainStart> from;
   if (job.folder) from.emplace();
   if (job.checkpoint) from = {job.checkpoint->history, job.checkpoint->epoch, job.checkpoint->step};

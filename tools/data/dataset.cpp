@@ -168,7 +168,7 @@ Dataset open_dataset(const std::string& where, const DatasetOptions& options) {
   try {
     DatasetContents contents = open_source(where, options);
     if (options.votes != VoteMode::none && contents.classes != ferplus_classes())
-      fail("--votes", "'{}' is no fer2013.csv: FER+'s votes are on its rows. Fix: --data fer2013.csv, with fer2013new.csv beside it", where);
+      fail("--votes", "'{}' is no fer2013.csv: FER+'s votes are on its rows. Fix: --data fer2013.csv, with fer2013new.csv beside it, or --votes none", where);
     if (contents.source.empty()) contents.source = where;
     return Dataset(std::move(contents), options);
   } catch (const fs::filesystem_error& error) {  // a folder that may not be read, or that changes under our hands

@@ -24,7 +24,8 @@ void sort_by_rank(Ranked& members) {
   std::ranges::sort(members, [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.second->id < b.second->id; });
 }
 
-// `total` over the classes by the largest remainders of n_c * total / n, none above its `most`.
+// `total` over the classes by the largest remainders of n_c * total / n, none above its `most`; where that is nothing for a class that
+// has something to give, one from the largest share.
 std::vector<size_t> apportion(size_t total, const std::vector<size_t>& members, const std::vector<size_t>& most, std::string_view split) {
   const uint64_t all = std::accumulate(members.begin(), members.end(), uint64_t{0});
   if (std::accumulate(most.begin(), most.end(), uint64_t{0}) < total)
@@ -41,6 +42,10 @@ std::vector<size_t> apportion(size_t total, const std::vector<size_t>& members, 
   while (given < total)
     for (const auto& [remainder, c] : remainders)
       if (given < total && shares[c] < most[c]) ++shares[c], ++given;
+  for (size_t c = 0; c < shares.size(); ++c) {
+    const auto largest = std::ranges::max_element(shares);
+    if (shares[c] == 0 && most[c] > 0 && *largest > 1) --*largest, ++shares[c];
+  }
   return shares;
 }
 
