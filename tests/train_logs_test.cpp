@@ -87,6 +87,21 @@ TEST_CASE("tensorboard: scalars come back, cut records do not", "[logs]") {
   }
 }
 
+TEST_CASE("tensorboard: on a full disk it says so, and what it has is sound", "[logs]") {
+  const Scratch scratch;
+  TensorBoardLog log(scratch.path, {});
+  int64_t written = 0;
+  {
+    const FullDisk full(300);
+    CHECK_THROWS_WITH([&] { for (; written < 100; ++written) log.write(written + 1, {{"step/loss", 1.5}}); }(), contains("File too large"));
+  }
+  CHECK((written > 2 && written < 10));
+  CHECK(read_tensorboard(log.path()).size() == size_t(written));
+  TensorBoardLog again(scratch.path, {written, 0});  // cuts the half record off
+  again.write(written + 1, {{"step/loss", 1.5}});
+  CHECK(logged(scratch.path).size() == size_t(written) + 1);
+}
+
 TEST_CASE("tensorboard: a run that goes on goes on with its curves, without a step twice", "[logs]") {
   const Scratch scratch;
   const auto write = [](TensorBoardLog& log, int64_t from, int64_t to) {

@@ -171,7 +171,6 @@ void run_train(Arguments& a, Console& console) {
   }
 }
 
-
 }  // namespace
 
 extern const Verb train_verb;

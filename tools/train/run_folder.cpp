@@ -12,8 +12,8 @@
 #include <thread>
 
 #include "runtime/error.h"
-#include "tools/data/bytes.h"
 #include "tools/data/atomic_file.h"
+#include "tools/data/bytes.h"
 #include "tools/train/history.h"
 
 namespace vkfer {
