@@ -447,3 +447,78 @@ TEST_CASE("tool: weights of PyTorch are listed, imported and used", "[cli]") {
   REQUIRE(place.run("train --model compact_resnet --data faces --size 16 --channels 1 --epochs 1 --batch 4 --weights gray.safetensors --run s").status == 0);
   CHECK(Json::parse(place.run("weights s/model.safetensors --json").out)["metadata"]["padding"] == "same");
 }
+
+TEST_CASE("cli: data is split, balanced and converted", "[cli][data]") {
+  const Workplace place;
+  draw_faces(place.path / "faces", 16);
+  const Ran split = place.run("data split faces -o split.zip --counts 9,6,3 --seed 3 --json");
+  INFO(split.err);
+  REQUIRE(split.status == 0);
+  CHECK(Json::parse(split.out)["counts"]["val"] == Json{{"a", 2}, {"b", 2}, {"c", 2}});
+  CHECK_THAT(split.err, contains("put together, and all 18 images split anew"));
+  const Ran balance = place.run("data balance split.zip -o balanced --total 21 --add faces --rotate 5 --json=answer.json");
+  INFO(balance.err);
+  REQUIRE(balance.status == 0);
+  CHECK_THAT(balance.out, contains("faces: 12 images join train; 6 of other splits are left out"));
+  CHECK(Json::parse(text_of(place.path / "answer.json"))["counts"]["train"] == Json{{"a", 7}, {"b", 7}, {"c", 7}});  // there were 21
+  const Ran convert = place.run("data convert balanced -o again.csv");
+  CHECK(convert.status == 0);
+  CHECK_THAT(text_of(place.path / "again.csv"), contains("balanced/train/a/"));
+  expect_refused(place, "data split faces", "-o");
+  expect_refused(place, "data split faces -o faces/inside", "lies in faces");
+  expect_refused(place, "data split faces -o split.zip", "exists and is not empty");
+  expect_refused(place, "data split faces -o x --counts 1,2,x", "expected two or three numbers");
+  expect_refused(place, "data split faces -o x --fractions 0.9,0.2", "together 1.1");
+  expect_refused(place, "data balance faces -o x", "one of --per-class and --total");
+  expect_refused(place, "data inspect faces --per-class 3", "says nothing to data inspect");
+  expect_refused(place, "data blance faces", "did you mean 'balance'");
+  expect_refused(place, "data convert faces -o x --format fer", "expected one of folders");
+  fs::rename(place.path / "faces/train/c", place.path / "faces/train/cc"), fs::rename(place.path / "faces/val/c", place.path / "faces/val/cc");
+  expect_refused(place, "data balance split.zip -o x --per-class 9 --add faces", "unknown class 'cc'");
+  CHECK_FALSE(fs::exists(place.path / "x"));
+}
+
+TEST_CASE("cli: train tells programs what happens, and logs that fail end no run", "[cli][train][logs]") {
+  const Workplace place;
+  draw_faces(place.path / "faces", 16);
+  const std::string train = "train --model compact_resnet --data faces --batch 6 --epochs 2 --size 16 ";
+  const auto events_of = [](const std::string& text) {
+    std::vector<std::string> names;
+    std::stringstream lines(text);
+    for (std::string line; std::getline(lines, line);) names.push_back(Json::parse(line).at("event"));
+    return names;
+  };
+  const auto count = [](const std::vector<std::string>& names, const char* name) { return std::ranges::count(names, std::string(name)); };
+
+  const Ran piped = place.run(train + "--run one --events --tensorboard");
+  INFO(piped.err);
+  REQUIRE(piped.status == 0);
+  const std::vector<std::string> names = events_of(piped.out);
+  CHECK(names.front() == "start");
+  CHECK(names.back() == "end");
+  CHECK(count(names, "epoch") == 2);
+  CHECK(count(names, "checkpoint") >= 1);
+  CHECK_THAT(piped.err, contains("best: epoch"));  // text for people
+  CHECK(std::distance(fs::directory_iterator(place.path / "one/tensorboard"), {}) == 1);
+
+  // The same run without logs leaves the same bytes, and so does one whose logs fail from the first byte.
+  REQUIRE(place.run(train + "--run plain").status == 0);
+  const Ran full = place.run(train + "--run full --events /dev/full");
+  INFO(full.err);
+  CHECK(full.status == 0);
+  CHECK_THAT(full.err, contains("/dev/full: cannot write: No space left on device") && contains("--events ends here, the run goes on"));
+  for (const char* run : {"one", "full"}) CHECK(text_of(place.path / run / "model.safetensors") == text_of(place.path / "plain/model.safetensors"));
+
+  const Ran failed = place.run(train + "--lr 1e6 --optimizer sgd --run two --events events.jsonl --tensorboard curves");
+  CHECK(failed.status == 2);
+  const std::string told = text_of(place.path / "events.jsonl");
+  CHECK(events_of(told).back() == "error");
+  CHECK_THAT(told, contains("\"exit\":2"));
+  CHECK(fs::is_directory(place.path / "curves/two"));
+  expect_refused(place, train + "--events no/such/folder", "no/such/folder: cannot open");
+  expect_refused(place, train + "--events --json", "goes to stdout, and so does --json");
+  expect_refused(place, train + "--run three --tensorboard /proc/nothing", "cannot make the folder");
+  fs::create_symlink("/proc", place.path / "runs");  // where nobody may write
+  expect_refused(place, train, "cannot make the folder");
+  expect_refused(place, train + "--run /proc/run", "cannot make the folder");
+}

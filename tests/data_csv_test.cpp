@@ -1,8 +1,11 @@
 // FER2013 csv, the csv manifest and AffectNet annotations.
+#include <map>
+
 #include "tests/data_files.h"
 
 using namespace vkfer;
 using namespace vkfer::test;
+using namespace std::string_literals;
 
 namespace {
 
@@ -188,6 +191,30 @@ TEST_CASE("affectnet layout: annotations of any type, -2 is invalid", "[data]") 
   CHECK((data.sample(2).label == 0 && std::isnan(data.sample(2).valence)));
   CHECK(data.sample(0).id == "train_set/images/1.jpg");
   CHECK(data.image(0).width == 16);
+
+  // -2 and classes in every type that is read.
+  const auto with_exp = [&](const Bytes& bytes) {
+    annotate("3_exp.npy", bytes);
+    return open_dataset(dir.path.string()).sample(2).label;
+  };
+  annotate("3_val.npy", npy_of(header_of("|S4", "()"), "0.5\0"s));
+  for (const auto& [descr, minus_two] : std::map<std::string, std::string>{{"<i1", raw<int8_t>({-2})}, {"<i2", raw<int16_t>({-2})}, {"<i4", raw<int32_t>({-2})},
+        {"<i8", raw<int64_t>({-2})}, {"<f4", raw<float>({-2})}, {"<f8", raw<double>({-2})}, {"<f2", raw<uint16_t>({0xC000})}, {">f4", "\xc0\0\0\0"s},
+        {">i4", "\xff\xff\xff\xfe"s}, {"|S2", "-2"}, {"<U2", raw<char32_t>({'-', '2'})}, {">U2", "\0\0\0-\0\0\0002"s}}) {
+    INFO(descr);
+    CHECK(with_exp(npy_of(header_of(descr, "()"), minus_two)) == -1);
+  }
+  for (const auto& [descr, five] : std::map<std::string, std::string>{{"|u1", raw<uint8_t>({5})}, {"<u2", raw<uint16_t>({5})}, {"<u4", raw<uint32_t>({5})},
+        {"<u8", raw<uint64_t>({5})}, {">u8", "\0\0\0\0\0\0\0\5"s}, {"<f2", raw<uint16_t>({0x4500})}, {"|S1", "5"}}) {
+    INFO(descr);
+    CHECK(with_exp(npy_of(header_of(descr, "(1,)"), five)) == 5);
+  }
+  CHECK(with_exp(npy_of(header_of("|b1", "()"), raw<uint8_t>({1}))) == 1);
+  CHECK_THROWS_WITH(with_exp(npy_of(header_of("|O", "()"), "xxxxxxxx")), contains("element type 'O'"));
+  CHECK_THROWS_WITH(with_exp(npy_of(header_of("<f8", "()"), raw<double>({std::nan("")}))), contains("expression is nan"));
+  CHECK_THROWS_WITH(with_exp(npy_of(header_of("<f8", "()"), raw<double>({1e300}))), contains("expected 0..7"));
+  CHECK_THROWS_WITH(with_exp(npy_of(header_of("<f8", "()"), raw<double>({2.5}))), contains("expression is 2.5"));
+  fs::remove(root / "annotations" / "3_val.npy");
 
   annotate("3_exp.npy", npy_of(header_of("<i8", "()"), raw<int64_t>({11})));
   CHECK_THROWS_WITH(open_dataset(dir.path.string()), contains("3_exp.npy") && contains("11"));

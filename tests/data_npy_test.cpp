@@ -22,6 +22,17 @@ TEST_CASE("npy: types, shapes and versions", "[data]") {
   CHECK(parse_npy(npy_of(header_of("|S3", "(2,)"), std::string("3\0\0 12", 6)), "a").as_int64s() == std::vector<int64_t>{3, 12});
   CHECK(parse_npy(npy_of(header_of("<f4", "(0, 3)"), ""), "a").as_floats().empty());
   for (const int version : {1, 2, 3}) CHECK(parse_npy(npy_of(header_of("<f4", "(1,)"), raw<float>({6}), version), "a").number(0) == 6);
+  // Big-endian, as NumPy writes it on request.
+  CHECK(parse_npy(npy_of(header_of(">f4", "(1,)"), std::string("\x3f\x80\0\0", 4)), "a").as_floats() == std::vector<float>{1});
+  CHECK(parse_npy(npy_of(header_of(">f8", "()"), std::string("\xbf\xd0\0\0\0\0\0\0", 8)), "a").number(0) == -0.25);
+  CHECK(parse_npy(npy_of(header_of(">f2", "(2,)"), std::string("\x3c\0\xc0\0", 4)), "a").as_floats() == std::vector<float>{1, -2});
+  CHECK(parse_npy(npy_of(header_of(">i2", "(2,)"), std::string("\xff\xfe\1\0", 4)), "a").as_int64s() == std::vector<int64_t>{-2, 256});
+  CHECK(parse_npy(npy_of(header_of(">i8", "()"), std::string("\0\0\0\0\0\0\1\2", 8)), "a").as_int64s() == std::vector<int64_t>{258});
+  CHECK(parse_npy(npy_of(header_of(">u4", "()"), std::string("\x80\0\0\1", 4)), "a").as_int64s() == std::vector<int64_t>{0x80000001});
+  CHECK(parse_npy(npy_of(header_of(">u8", "()"), std::string("\0\0\0\0\0\0\0\7", 8)), "a").as_int64s() == std::vector<int64_t>{7});
+  CHECK(parse_npy(npy_of(header_of(">U2", "(2,)"), std::string("\0\0\0-\0\0\0" "2\0\0\0" "7\0\0\0\0", 16)), "a").as_int64s() == std::vector<int64_t>{-2, 7});
+  CHECK(parse_npy(npy_of(header_of("<u4", "(1,)"), raw<uint32_t>({4294967295u})), "a").as_int64s() == std::vector<int64_t>{4294967295});
+  CHECK(parse_npy(npy_of(header_of("<i2", "(1,)"), raw<int16_t>({-300})), "a").as_int64s() == std::vector<int64_t>{-300});
   // Fortran order [2,3]: columns first in the file.
   CHECK(parse_npy(npy_of(header_of("<f4", "(2, 3)", "True"), raw<float>({0, 10, 1, 11, 2, 12})), "a").as_floats() ==
         std::vector<float>{0, 1, 2, 10, 11, 12});
@@ -36,8 +47,10 @@ TEST_CASE("npy: bad files name the problem", "[data]") {
   refuse({}, "not a .npy");
   refuse(npy_of(header_of("<f4", "(2,)"), one), "4 bytes of data, expected 8");
   refuse(npy_of(header_of("<f4", "(1,)"), one + one), "8 bytes of data, expected 4");
-  refuse(npy_of(header_of(">f4", "(1,)"), one), "big-endian");
   refuse(npy_of(header_of("|O", "(1,)"), one), "element type");
+  refuse(npy_of(header_of("<f16", "(1,)"), std::string(16, 'x')), "element type");
+  refuse(npy_of(header_of("<M8[ns]", "(1,)"), std::string(8, 'x')), "element type");
+  refuse(npy_of(header_of("|V4", "(1,)"), one), "element type");
   refuse(npy_of(header_of("<c8", "(1,)"), one), "element type");
   refuse(npy_of(header_of("<f3", "(1,)"), one), "element type");
   refuse(npy_of(header_of("<f4", "(-1,)"), one), "dimension");

@@ -105,6 +105,11 @@ void ProtoWriter::number32(uint32_t number, float v) {
   out_.append(reinterpret_cast<const char*>(&v), 4);
 }
 
+void ProtoWriter::number64(uint32_t number, double v) {
+  tag(number, Wire::fixed64);
+  out_.append(reinterpret_cast<const char*>(&v), 8);
+}
+
 void ProtoWriter::text(uint32_t number, std::string_view v) {
   tag(number, Wire::bytes);
   varint(v.size());

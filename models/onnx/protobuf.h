@@ -63,6 +63,7 @@ class ProtoWriter {
  public:
   void integer(uint32_t number, int64_t);
   void number32(uint32_t number, float);
+  void number64(uint32_t number, double);
   void text(uint32_t number, std::string_view);
   void message(uint32_t number, const ProtoWriter& m) { text(number, m.out_); }
   void integers(uint32_t number, std::span<const int64_t>);   // packed

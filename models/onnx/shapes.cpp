@@ -126,7 +126,7 @@ void reshape(NodeImport& c) {
     if (to[i] == -1 && rest >= 0) c.wrong("got -1 twice in the shape");
     if (to[i] == -1) rest = int64_t(i);
     else if (to[i] < 0 || to[i] > (int64_t(1) << 40)) c.wrong("got a dimension of {}", to[i]);
-    else if (others > (int64_t(1) << 40)) c.wrong("got a shape of more than 2^40 elements");
+    else if (to[i] > 0 && others > (int64_t(1) << 40) / to[i]) c.wrong("got a shape of more than 2^40 elements");
     else others *= to[i];
   }
   if (rest >= 0) {

@@ -47,6 +47,14 @@ auto repeated(std::vector<std::string> Owner::*member) {
   };
 }
 
+// An option that may stand without its value, which is then `alone`.
+template <class Owner>
+auto optional_value(std::string Owner::*member, const char* alone) {
+  return [member, alone](CLI::App& app, Arguments& a, const Argument& self) {
+    return app.add_option(std::string(self.name), a.*member, std::string(self.help))->type_name(std::string(self.value))->expected(0, 1)->default_str(alone);
+  };
+}
+
 template <class Owner>
 auto flag(bool Owner::*member, bool value = true) {
   return [member, value](CLI::App& app, Arguments& a, const Argument& self) {
@@ -131,6 +139,7 @@ const std::vector<Argument>& table() {
       {"--split-seed", "N", "of a split by seed; default: the seed", option(&A::split_seed)},
       {"--val-fraction", "F", "of data without a split of its own", option(&A::val_fraction), range(&A::val_fraction, 0.0, 0.9)},
       {"--test-fraction", "F", "of data without a split of its own", option(&A::test_fraction), range(&A::test_fraction, 0.0, 0.9)},
+      {"--votes", "NAME", "FER+ labels: majority or probability", option(&A::votes)},
       {"--skip-bad", "", "leave unreadable images out", flag(&A::skip_bad)},
       {"--weights", "FILE", "weights: safetensors, PyTorch or Keras", option(&A::weights)},
       {"--preprocessing", "NAME", "input: imagenet, half, unit, none or caffe", option(&A::preprocessing)},
@@ -151,6 +160,8 @@ const std::vector<Argument>& table() {
       {"--resume", "DIR", "go on with a run that was interrupted", option(&A::resume)},
       {"--device", "WHICH", "index, part of the name, or UUID", option(&A::device)},
       {"--split", "NAME", "train, val, test, PublicTest, PrivateTest", option(&A::split)},
+      {"--tensorboard", "[DIR]", "curves for TensorBoard; default: in the run", optional_value(&A::tensorboard, "")},
+      {"--events", "[FILE|-]", "a line of JSON for all that happens", optional_value(&A::events, "-")},
       {"--json", "[FILE]", "answer as JSON, on stdout or in FILE", option(&A::json)},
       {"--num-classes", "N", "classes of the network", option(&A::classes), range(&A::classes, 0, 100000)},
       {"--training", "", "the training graph, not the inference one", flag(&A::training)},
@@ -171,7 +182,14 @@ const std::vector<Argument>& table() {
       {"--loss", "NAME", "ce: softmax cross-entropy", option(&A::loss)},
       {"--steps", "N", "training steps", option(&A::steps), range(&A::steps, 1, 1000000)},
       {"--frozen-bn", "", "batch norm by its running statistics", flag(&A::frozen_batch_norm)},
-      {"--out", "FILE", "safetensors to write; also -o", output(&A::out)},
+      {"--out", "FILE", "what to write; also -o", output(&A::out)},
+      {"--format", "NAME", "folders, zip, fer-csv or manifest", option(&A::format)},
+      {"--fractions", "T,V[,T]", "of train, val, test; default 0.8,0.1,0.1", option(&A::fractions)},
+      {"--counts", "T,V[,T]", "images of train, val, test", option(&A::counts)},
+      {"--per-class", "N", "training images that each class shall have", option(&A::per_class), range(&A::per_class, 1, 100000000)},
+      {"--total", "N", "training images in all, classes levelled", option(&A::total), range(&A::total, 1, 1000000000)},
+      {"--cut", "", "leave out what larger classes have too many", flag(&A::cut)},
+      {"--add", "WHERE", "a second data set, to join train", option(&A::add)},
       {"--onnx", "FILE", "ONNX model to write", option(&A::onnx)},
       {"--safetensors", "FILE", "weights to write, with what goes with them", option(&A::safetensors)},
       {"--fold-bn", "yes|no", "batch norms into convolutions; default yes", option(&A::fold_batch_norm)},

@@ -36,6 +36,11 @@ struct Arguments : TrainSettings {
   bool partial = false;                         // import
   std::string adapt_stem, class_names;          // import
   std::string onnx, safetensors, fold_batch_norm = "yes";  // export
+  std::string fractions = "0.8,0.1,0.1", counts;  // data split
+  int per_class = 0, total = 0;                 // data balance
+  bool cut = false;                             // data balance
+  std::string add, format;                      // data balance; data
+  std::string tensorboard, events;              // train
   std::string json;                             // see Console
   std::set<std::string> given_names;
 

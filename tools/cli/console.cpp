@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "runtime/error.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 
 namespace vkfer {
 namespace {
@@ -21,6 +21,11 @@ Console::Console(std::string json)
     : json_(std::move(json)), text_(json_ == "-" ? stderr : stdout), terminal_(::isatty(::fileno(text_)) == 1),
       last_progress_(Clock::now()) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log that is watched grows line by line
+}
+
+void Console::text_to_stderr() {
+  text_ = stderr;
+  terminal_ = ::isatty(::fileno(text_)) == 1;
 }
 
 int Console::width() const {

@@ -23,6 +23,7 @@ class Console {
   void paragraph(const std::string& text);      // a long line, wrapped between words
   void notice(const std::string& text);         // a line to stderr, "vkfer: ..."
   void answer(const Json&);                     // once, at the end
+  void text_to_stderr();                        // as with --json: stdout is for programs
   bool wants_json() const { return !json_.empty(); }
 
   // Progress of something long: a bar that redraws on a terminal; elsewhere a line every half minute at most.

@@ -69,6 +69,7 @@ void run_eval(Arguments& a, Console& console) {
   TrainSettings settings = trained.settings;
   if (a.given("--data")) settings.data = a.data;
   if (a.given("--seed")) settings.seed = settings.split_seed = a.seed;
+  if (a.given("--votes")) settings.votes = a.votes;
   if (a.given("--skip-bad")) settings.skip_bad = true;
   const Dataset dataset = open_data(settings, console);
   const std::vector<std::string> classes = class_names(trained, dataset);
@@ -100,7 +101,7 @@ const Verb eval_verb{
     .name = "eval",
     .summary = "Evaluate a run, or a network with a weight file",
     .arguments = {"--run", "--model", "--weights", "--head", "--preprocessing", "--padding", "--batch-norm", "--data", "--split", "--size", "--channels", "--batch", "--seed",
-                  "--skip-bad", "--precision", "--device", "--json"},
+                  "--votes", "--skip-bad", "--precision", "--device", "--json"},
     .positional = "run",
     .positional_help = "folder of a run; default: the newest in runs/",
     .max_positional = 1,

@@ -3,7 +3,7 @@
 #include "runtime/error.h"
 #include "tools/cli/trained.h"
 #include "tools/cli/verb.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 
 namespace vkfer {
 namespace {

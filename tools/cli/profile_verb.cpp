@@ -1,7 +1,7 @@
 #include "runtime/error.h"
 #include "tools/bench/profile.h"
 #include "tools/cli/verb.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 #include "tools/train/training.h"
 
 namespace vkfer {

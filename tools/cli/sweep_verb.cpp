@@ -3,7 +3,7 @@
 
 #include "runtime/error.h"
 #include "tools/cli/train_repeats.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 #include "tools/train/sweep_plan.h"
 #include "tools/train/sweep_table.h"
 #include "tools/train/training.h"

@@ -2,7 +2,8 @@
 
 #include "models/onnx/network.h"
 #include "runtime/error.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
+#include "tools/data/output_file.h"
 #include "tools/train/saved_network.h"
 
 namespace vkfer {
@@ -15,7 +16,7 @@ constexpr const char* kNetworkCopy = "network.onnx";
 // One validation picture of each class, to try `infer` on. Of drawn faces only: pictures of people stay where they are.
 void write_examples(const Dataset& dataset, const fs::path& folder) {
   if (!dataset.synthetic()) return;
-  fs::create_directories(folder);
+  make_folder(folder);
   std::vector<bool> written(dataset.classes().size());
   for (const size_t i : dataset.split("val")) {
     const int label = dataset.sample(i).label;
@@ -142,6 +143,9 @@ TrainOutcome Trainer::finished(const TrainJob& job) const {
 }
 
 TrainOutcome Trainer::run(TrainJob job, TrainReport& report, const std::function<void(TrainHooks&)>& watch) {
+  std::optional<TrainStart> from;
+  if (job.folder) from.emplace();
+  if (job.checkpoint) from = {job.checkpoint->history, job.checkpoint->epoch, job.checkpoint->step};
   check_settings(job.settings);
   const Dataset dataset = open_data(job.settings, console_);
   check_expected_classes(arguments_.class_names, dataset);
@@ -154,6 +158,7 @@ TrainOutcome Trainer::run(TrainJob job, TrainReport& report, const std::function
   if (!guard_) guard_.emplace();
   TrainHooks hooks = report.hooks();
   if (watch) watch(hooks);
+  if (logs_) hooks = logs_->around(std::move(hooks));
   Training training(device(), dataset, job.settings, std::move(job.checkpoint), std::move(hooks));
   if (!job.folder) {
     job.folder.emplace(RunFolder::create(job.path));
@@ -163,11 +168,13 @@ TrainOutcome Trainer::run(TrainJob job, TrainReport& report, const std::function
     job.folder->write_config(job.config);
     write_examples(dataset, job.folder->path() / "examples");
   }
+  if (logs_) logs_->start(job.config, job.folder->path(), from);
   report.introduce(job.config, job.folder->path(), device());
   if (!training.inexact_because().empty())
     console_.notice(fmt::format("going on, but no longer bit for bit as without the interruption: {}", training.inexact_because()));
   TrainResult result = training.run(*job.folder);
   check_validation(device(), console_);
+  if (logs_) logs_->end(result, job.folder->path());
   return {job.folder->path(), std::move(result), std::move(job.config), std::move(job.settings), training.inexact_because()};
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "tools/cli/train_logs.h"
 #include "tools/cli/train_report.h"
 #include "tools/cli/verb.h"
 #include "tools/train/interrupt.h"
@@ -52,7 +53,8 @@ struct TrainOutcome {
 // Trains one job after another on the device that --device names; it is opened when the first job's data is found to be sound.
 class Trainer {
  public:
-  Trainer(const Arguments& arguments, Console& console) : arguments_(arguments), console_(console) {}
+  // `logs`, if any, hear of every run.
+  Trainer(const Arguments& arguments, Console& console, TrainLogs* logs = nullptr) : arguments_(arguments), console_(console), logs_(logs) {}
   Device& device();
   // `watch` may add to the hooks.
   TrainOutcome run(TrainJob, TrainReport&, const std::function<void(TrainHooks&)>& watch = {});
@@ -62,6 +64,7 @@ class Trainer {
  private:
   const Arguments& arguments_;
   Console& console_;
+  TrainLogs* const logs_;
   std::unique_ptr<Device> device_;
   std::optional<InterruptGuard> guard_;   // from the first run on
 };

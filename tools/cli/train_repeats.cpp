@@ -105,7 +105,7 @@ RepeatedRun figures_of_run(const TrainOutcome& outcome, Trainer& trainer, const 
   return run;
 }
 
-void train_repeats(const Arguments& a, Console& console) {
+void train_repeats(const Arguments& a, Console& console, TrainLogs& logs) {
   const AskedTraining asked = asked_training(a);
   const bool goes_on = a.given("--resume") && is_repeats(a.resume);
   std::optional<Repeats> begun;
@@ -114,7 +114,7 @@ void train_repeats(const Arguments& a, Console& console) {
   const FolderLock lock(folder);
   Repeats r = begun ? *begun : existing_repeats(a, asked, folder);
   write_repeats(folder, r);
-  Trainer trainer(a, console);
+  Trainer trainer(a, console, &logs);
   while (!r.finished()) {
     const TrainOutcome outcome = run_one(r, int(r.runs.size()), folder, trainer, console);
     if (!outcome.result.finished) break;

@@ -5,7 +5,7 @@
 
 namespace vkfer {
 
-void train_repeats(const Arguments&, Console&);
+void train_repeats(const Arguments&, Console&, TrainLogs&);
 
 // The figures of a run that is finished: train and val at its best epoch, and test where the data has one.
 RepeatedRun figures_of_run(const TrainOutcome&, Trainer&, const Arguments&, Console&);

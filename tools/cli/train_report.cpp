@@ -120,6 +120,14 @@ void TrainReport::conclude(const TrainResult& result, const std::filesystem::pat
   console_.print("next: vkfer eval {} --split test, vkfer infer FACE.png", run.string());
 }
 
+Json history_json(const EpochRecord& r) {
+  Json row = figures(r);
+  row["train_loss"] = r.train.loss();
+  row["train_accuracy"] = classification_metrics(r.train.confusion).accuracy;
+  row["seconds"] = r.seconds;
+  return row;
+}
+
 Json with_version(Json config) {
   Json all = {{"vkfer", {{"version", kVersion}, {"commit", kCommit}}}};
   all.update(config);
@@ -129,13 +137,7 @@ Json with_version(Json config) {
 Json train_answer(const std::filesystem::path& run, const TrainResult& result, const std::string& inexact_because,
                   const TrainReport* report) {
   Json history = Json::array();
-  for (const EpochRecord& r : result.history) {
-    Json row = figures(r);
-    row["train_loss"] = r.train.loss();
-    row["train_accuracy"] = classification_metrics(r.train.confusion).accuracy;
-    row["seconds"] = r.seconds;
-    history.push_back(row);
-  }
+  for (const EpochRecord& r : result.history) history.push_back(history_json(r));
   Json answer = {{"run", run.string()}, {"finished", result.finished}, {"epochs", result.history.size()}};
   answer["best"] = result.best_epoch ? figures(result.history[size_t(result.best_epoch) - 1]) : Json();
   answer["model"] = result.best_epoch ? Json(model_path(run).string()) : Json();

@@ -32,6 +32,7 @@ class TrainReport {
   double shown_loss_ = 0;
 };
 
+Json history_json(const EpochRecord&);  // what the answer and the events tell of an epoch
 Json with_version(Json config);  // adds "vkfer": version and commit
 Json train_answer(const std::filesystem::path& run, const TrainResult&, const std::string& inexact_because,
                   const TrainReport* report = nullptr);

@@ -1,4 +1,5 @@
 #include "runtime/error.h"
+#include "tools/cli/train_logs.h"
 #include "tools/cli/train_repeats.h"
 
 namespace vkfer {
@@ -19,14 +20,15 @@ TrainJob job_of(const Arguments& a, Console& console) {
   return new_job(asked, a.given("--resume") ? a.resume : a.run, a.from_scratch, console);
 }
 
-void run_train(Arguments& a, Console& console) {
+void train(Arguments& a, Console& console, TrainLogs& logs) {
   if (a.given("--run") && a.given("--resume")) fail("usage", "--run starts a run, --resume goes on with one. Fix: choose one");
-  if (a.given("--repeats") || (a.given("--resume") && is_repeats(a.resume))) return train_repeats(a, console);
+  if (a.given("--repeats") || (a.given("--resume") && is_repeats(a.resume))) return train_repeats(a, console, logs);
   TrainJob job = job_of(a, console);
-  Trainer trainer(a, console);
+  Trainer trainer(a, console, &logs);
   if (job.finished()) {
     const TrainOutcome outcome = trainer.finished(job);
     console.print("{} is finished: nothing to do", outcome.run.string());
+    logs.end(outcome.result, outcome.run);
     return console.answer(train_answer(outcome.run, outcome.result, ""));
   }
   TrainReport report(console);
@@ -35,13 +37,26 @@ void run_train(Arguments& a, Console& console) {
   console.answer(train_answer(outcome.run, outcome.result, outcome.inexact_because, &report));
 }
 
+void run_train(Arguments& a, Console& console) {
+  const bool events_on_stdout = a.given("--events") && a.events == "-";
+  if (events_on_stdout && a.json == "-") fail("--events", "goes to stdout, and so does --json. Fix: name a file for one of them");
+  if (events_on_stdout) console.text_to_stderr();
+  TrainLogs logs(a, console);
+  try {
+    train(a, console, logs);
+  } catch (const Error& e) {
+    logs.failed(e);
+    throw;
+  }
+}
+
 }  // namespace
 
 extern const Verb train_verb;
 const Verb train_verb{
     .name = "train",
     .summary = "Train a network; leaves a run folder",
-    .arguments = setting_arguments({"--freeze-backbone", "--recipe", "--set", "--from-scratch", "--repeats", "--classes", "--run", "--resume", "--device", "--json"}),
+    .arguments = setting_arguments({"--freeze-backbone", "--recipe", "--set", "--from-scratch", "--repeats", "--classes", "--run", "--resume", "--tensorboard", "--events", "--device", "--json"}),
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"
                 "  vkfer train --recipe r4-compact-resnet --data fer2013.zip\n"

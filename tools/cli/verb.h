@@ -33,6 +33,7 @@ void check_validation(const Device&, Console&);
 Json device_json(const DeviceInfo&);
 // The untrained network that --model (or a word in its place), --size, --channels and --num-classes describe.
 NetworkSettings network_of(const Arguments&, const std::string& model, int default_batch, const DeviceInfo&, const Target&);
+DatasetOptions dataset_options(const TrainSettings&);
 // The data set with the splits that the settings say; tells of its warnings.
 Dataset open_data(const TrainSettings&, Console&);
 

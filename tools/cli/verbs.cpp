@@ -1,5 +1,6 @@
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
+#include "tools/data/ferplus.h"
 #include "tools/train/precision.h"
 #include "tools/train/training.h"
 #include "tools/tune/tuning_file.h"
@@ -53,13 +54,18 @@ NetworkSettings network_of(const Arguments& a, const std::string& model, int def
   return n;
 }
 
-Dataset open_data(const TrainSettings& s, Console& console) {
+DatasetOptions dataset_options(const TrainSettings& s) {
   DatasetOptions options;
   options.seed = s.split_seed ? s.split_seed : s.seed;
   options.val_fraction = s.val_fraction;
   options.test_fraction = s.test_fraction;
+  options.votes = vote_mode(s.votes);
   options.skip_bad = s.skip_bad;
-  Dataset dataset = open_dataset(s.data, options);
+  return options;
+}
+
+Dataset open_data(const TrainSettings& s, Console& console) {
+  Dataset dataset = open_dataset(s.data, dataset_options(s));
   for (const std::string& warning : dataset.warnings()) console.notice(warning);
   return dataset;
 }

@@ -62,7 +62,7 @@ float affect(std::optional<double> value, const fs::path& path, const char* what
 // Expressions 8 (none), 9 (uncertain) and 10 (no face) carry no class.
 int expression(std::optional<double> value, const fs::path& path) {
   if (!value || *value == -2) return -1;
-  if (*value != static_cast<int>(*value) || *value < 0 || *value > 10)
+  if (!(*value >= 0 && *value <= 10) || *value != std::floor(*value))
     fail("affectnet", "'{}': expression is {}, expected 0..7 (8..10: none)", path.string(), *value);
   return *value <= 7 ? static_cast<int>(*value) : -1;
 }
@@ -108,6 +108,7 @@ DatasetContents open_affectnet(const fs::path& path, const DatasetOptions& optio
   bad.add_warning(contents.warnings);
   if (labelled) contents.classes = kAffectNetClasses;
   contents.decode = [path](const Sample& sample) { return read_image(path / sample.id); };
+  contents.file = [path](const Sample& sample) { return ImageFile{path / sample.id}; };
   return contents;
 }
 

@@ -26,10 +26,6 @@ std::vector<std::string_view> parts_of(std::string_view path) {
   return parts;
 }
 
-bool ignored(std::string_view part) {
-  return part.starts_with('.') || part == "__MACOSX" || part == "Thumbs.db" || part == "desktop.ini";
-}
-
 bool has_image_suffix(std::string_view name) {
   constexpr std::array<std::string_view, 12> kSuffixes{"jpg", "jpeg", "png", "bmp", "gif", "tga",
                                                        "pgm", "ppm",  "pnm", "tif", "tiff", "webp"};
@@ -57,17 +53,10 @@ void strip_outer_folders(std::vector<Node>& nodes) {
   }
 }
 
-Split fer_prefix(std::string_view file) {
-  if (file.starts_with("Training_")) return Split::train;
-  if (file.starts_with("PublicTest_")) return Split::public_test;
-  if (file.starts_with("PrivateTest_")) return Split::private_test;
-  return Split::unassigned;
-}
-
 // FER2013's own split, when every file name carries it and some are held out (train/ alone is data to be split).
 bool assign_official_split(std::vector<Sample>& samples) {
   const auto prefix = [](const Sample& s) {
-    return fer_prefix(std::string_view(s.id).substr(s.id.rfind('/') + 1));
+    return fer_prefix_split(std::string_view(s.id).substr(s.id.rfind('/') + 1));
   };
   bool held_out = false;
   for (const Sample& sample : samples) {
@@ -103,12 +92,23 @@ void check_classes(std::string_view where, const ClassTree& tree) {
 
 }  // namespace
 
+bool is_ignored_name(std::string_view part) {
+  return part.starts_with('.') || part == "__MACOSX" || part == "Thumbs.db" || part == "desktop.ini";
+}
+
+Split fer_prefix_split(std::string_view file) {
+  if (file.starts_with("Training_")) return Split::train;
+  if (file.starts_with("PublicTest_")) return Split::public_test;
+  if (file.starts_with("PrivateTest_")) return Split::private_test;
+  return Split::unassigned;
+}
+
 ClassTree read_class_tree(std::string_view where, std::vector<TreePath> paths) {
   std::ranges::sort(paths, {}, &TreePath::path);
   std::vector<Node> nodes;
   for (const TreePath& path : paths) {
     Node node{parts_of(path.path), &path};
-    if (!node.parts.empty() && std::ranges::none_of(node.parts, ignored)) nodes.push_back(std::move(node));
+    if (!node.parts.empty() && std::ranges::none_of(node.parts, is_ignored_name)) nodes.push_back(std::move(node));
   }
   strip_outer_folders(nodes);
   const auto is_split_folder = [](const Node& n) { return names_split(n.parts[0]) && (n.from->folder || n.parts.size() > 1); };

@@ -25,4 +25,9 @@ struct ClassTree {
 // Throws when there are no two classes, when one is empty or lacks training images, and for images outside classes.
 ClassTree read_class_tree(std::string_view where, std::vector<TreePath> paths);
 
+// What FER2013's file names say: Training_*, PublicTest_*, PrivateTest_*; else unassigned.
+Split fer_prefix_split(std::string_view file);
+// Hidden files and what systems leave in folders: never a class or an image.
+bool is_ignored_name(std::string_view part);
+
 }  // namespace vkfer

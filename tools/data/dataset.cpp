@@ -8,7 +8,9 @@
 #include <map>
 
 #include "runtime/error.h"
+#include "tools/data/bytes.h"
 #include "tools/data/csv.h"
+#include "tools/data/ferplus.h"
 #include "tools/data/sources.h"
 #include "tools/data/split.h"
 
@@ -52,6 +54,7 @@ DatasetContents open_source(const std::string& where, const DatasetOptions& opti
   const fs::file_status status = fs::status(path, code);
   if (!fs::exists(status))
     fail("data", "'{}' does not exist. Fix: name a folder, a zip or a csv, or leave --data out for the built-in faces", where);
+  if (fs::is_directory(status) && fs::is_regular_file(path / kManifestName, code)) return open_manifest(path / kManifestName, options);
   if (fs::is_directory(status)) return is_affectnet(path) ? open_affectnet(path, options) : open_folder(path, options);
   if (!fs::is_regular_file(status)) fail("data", "'{}' is neither a folder nor a file", where);
   if (fs::file_size(path, code) == 0) fail("data", "'{}' is empty. Fix: name a folder, a zip or a csv", where);
@@ -84,6 +87,13 @@ DatasetContents open_csv(const fs::path& path, const DatasetOptions& options) {
        path.string());
 }
 
+std::vector<std::byte> original_bytes(const DatasetContents& data, const Sample& sample) {
+  if (data.encoded) return data.encoded(sample);
+  if (!data.file) return {};
+  const ImageFile file = data.file(sample);
+  return file.path.empty() || file.box[2] != 0 ? std::vector<std::byte>{} : read_file(file.path, kMaxImageFileBytes);
+}
+
 Dataset::Dataset(DatasetContents contents, const DatasetOptions& options) : contents_(std::move(contents)) {
   if (contents_.samples.empty()) fail("data", "'{}' holds no images", contents_.source);
   assign_splits(options);
@@ -98,8 +108,9 @@ Dataset::Dataset(DatasetContents contents, const DatasetOptions& options) : cont
 void Dataset::assign_splits(const DatasetOptions& options) {
   check_fractions(options);
   const auto any = [&](std::string_view name) { return !split(name).empty(); };
-  std::vector<Sample>& samples = contents_.samples;
   official_split_ = any("PublicTest") || any("PrivateTest");
+  if (!options.complete_split) return;
+  std::vector<Sample>& samples = contents_.samples;
   if (std::ranges::all_of(samples, [](const Sample& s) { return s.split == Split::unassigned; })) {
     for (Sample& sample : samples) sample.split = Split::train;
     hold_out(samples, Split::train, Split::test, options.test_fraction, options.seed);
@@ -156,6 +167,8 @@ std::vector<size_t> Dataset::class_counts(std::string_view split_name) const {
 Dataset open_dataset(const std::string& where, const DatasetOptions& options) {
   try {
     DatasetContents contents = open_source(where, options);
+    if (options.votes != VoteMode::none && contents.classes != ferplus_classes())
+      fail("--votes", "'{}' is no fer2013.csv: FER+'s votes are on its rows. Fix: --data fer2013.csv, with fer2013new.csv beside it, or --votes none", where);
     if (contents.source.empty()) contents.source = where;
     return Dataset(std::move(contents), options);
   } catch (const fs::filesystem_error& error) {  // a folder that may not be read, or that changes under our hands

@@ -1,7 +1,9 @@
 #pragma once
 // A data set: labelled images and which of them train, validate and test. Images stay encoded until asked for.
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <string>
@@ -24,14 +26,26 @@ struct Sample {
   float weight = 1;
   Split split = Split::unassigned;
   size_t entry = 0;  // where the source finds its bytes
+  std::vector<float> distribution{};  // over the classes, 1 together, where several people disagree (FER+); empty: the label alone
 };
+
+// What is made of FER+'s votes, see ferplus.h.
+enum class VoteMode : uint8_t { none, majority, probability };
 
 struct DatasetOptions {
   uint64_t seed = 1;          // of the stratified split, where the data has none of its own
   double val_fraction = 0.1;  // of a data set without its own split; also carved off train where val alone is missing
   double test_fraction = 0.1;
+  bool complete_split = true; // false: samples stay unassigned where the data says nothing, for who copies it
+  VoteMode votes = VoteMode::none;  // of a fer2013.csv with fer2013new.csv beside it
   bool skip_bad = false;      // leave out (and count in warnings) bad rows and files instead of failing
   SyntheticOptions synthetic;
+};
+
+// Where a sample's picture lies on disk, for who copies it or refers to it.
+struct ImageFile {
+  std::filesystem::path path;
+  std::array<int, 4> box{};  // x y w h of the part that is the sample; w == 0: the whole picture
 };
 
 // What a source hands over. `decode` must be safe to call from several threads and may throw Error.
@@ -44,12 +58,18 @@ struct DatasetContents {
   int channels = 0;  // 0: find native_size and channels by looking at some images
   bool synthetic = false;
   std::vector<std::string> warnings;
+  std::function<ImageFile(const Sample&)> file;                  // empty, or an empty path: it is no file of its own
+  std::function<std::vector<std::byte>(const Sample&)> encoded;  // of a source whose pictures are whole image files, but not on disk
 };
+
+// The sample's own image file, byte for byte; empty when it is none, or only a part of one.
+std::vector<std::byte> original_bytes(const DatasetContents&, const Sample&);
 
 class Dataset {
  public:
   Dataset(DatasetContents contents, const DatasetOptions& options);  // completes the split and checks it
 
+  const DatasetContents& contents() const { return contents_; }
   const std::string& source() const { return contents_.source; }
   const std::vector<std::string>& classes() const { return contents_.classes; }
   size_t size() const { return contents_.samples.size(); }
@@ -82,7 +102,8 @@ class Dataset {
 //   folder           train|val|test/<class>/*, or <class>/* to be split; FER2013's official split is read from file
 //                    names Training_*, PublicTest_*, PrivateTest_*; or images/ + annotations/ as in AffectNet
 //   x.zip            the same class folders inside a zip, read in place
-//   x.csv            FER2013 (emotion,pixels,Usage) or a manifest (image,label[,valence,arousal,split,weight,x,y,w,h])
+//   x.csv            FER2013 (emotion,pixels,Usage) or a manifest (image,label[,valence,arousal,split,weight,x,y,w,h]); a
+//                    folder that holds a manifest.csv is read by it
 // Without any split of its own the data is split by seed, class by class, 80/10/10 by default. train and test without
 // val: val is carved off train, and test is left alone. Throws Error that names the file or line and the remedy.
 Dataset open_dataset(const std::string& where, const DatasetOptions& options = {});

@@ -8,12 +8,12 @@
 #include "runtime/error.h"
 #include "tools/data/bad_rows.h"
 #include "tools/data/csv.h"
+#include "tools/data/ferplus.h"
 #include "tools/data/sources.h"
 
 namespace vkfer {
 namespace {
 
-const std::vector<std::string> kFerClasses{"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"};
 constexpr const char* kFix = "Fix: repair or delete the line; --skip-bad skips and counts them";
 
 struct Columns {
@@ -75,12 +75,17 @@ std::string read_row(const CsvReader& csv, const Columns& columns, Sample& sampl
 
 }  // namespace
 
+const std::vector<std::string>& fer_classes() {
+  static const std::vector<std::string> classes{"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"};
+  return classes;
+}
+
 DatasetContents open_fer_csv(const std::filesystem::path& path, const DatasetOptions& options) {
   CsvReader csv(path);
   const Columns columns{csv.column({"emotion", "label"}), csv.column({"pixels"}), csv.column({"usage"})};
   BadRows bad(options.skip_bad, "fer csv");
   DatasetContents contents;
-  contents.classes = kFerClasses;
+  contents.classes = fer_classes();
   const auto pixels = std::make_shared<std::vector<uint8_t>>();  // [row, side, side]
   int side = 0;
   for (size_t row = 0; csv.next(); ++row) {
@@ -94,7 +99,8 @@ DatasetContents open_fer_csv(const std::filesystem::path& path, const DatasetOpt
       bad.report(problem);
   }
   bad.add_warning(contents.warnings);
-  if (columns.emotion < 0) contents.warnings.push_back("no emotion column: the images are unlabelled and serve as test");
+  if (options.votes != VoteMode::none) apply_votes(path, options.votes, contents);
+  else if (columns.emotion < 0) contents.warnings.push_back("no emotion column: the images are unlabelled and serve as test");
   contents.native_size = side;
   contents.channels = 1;
   contents.decode = [pixels, side](const Sample& sample) {

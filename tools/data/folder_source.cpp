@@ -38,6 +38,7 @@ DatasetContents open_folder(const fs::path& path, const DatasetOptions&) {
   contents.samples = std::move(tree.samples);
   contents.warnings = std::move(tree.warnings);
   contents.decode = [path](const Sample& sample) { return read_image(path / sample.id); };
+  contents.file = [path](const Sample& sample) { return ImageFile{path / sample.id}; };
   return contents;
 }
 

@@ -26,6 +26,7 @@ constexpr size_t kMaxImageFileBytes = size_t{256} << 20;  // of one encoded file
 Image decode_image(std::span<const std::byte> bytes, std::string_view name);
 Image read_image(const std::filesystem::path& path);
 
+std::vector<std::byte> png_bytes(const Image& image, std::string_view name);
 void write_png(const std::filesystem::path& path, const Image& image);
 
 // Gray -> RGB by replication, RGB -> gray as luma .299 R + .587 G + .114 B (rounded), or the image as it is.

@@ -7,6 +7,7 @@
 
 #include "runtime/error.h"
 #include "tools/data/codecs.h"
+#include "tools/data/output_file.h"
 
 namespace vkfer {
 namespace {
@@ -103,18 +104,28 @@ Image decode_png(std::span<const std::byte> bytes, std::string_view name) {
                std::move(reader.samples)};
 }
 
-void write_png(const std::filesystem::path& path, const Image& image) {
+std::vector<std::byte> png_bytes(const Image& image, std::string_view name) {
   const size_t expected = static_cast<size_t>(image.width) * image.height * image.channels;
   if (image.pixels.size() != expected || expected == 0 || (image.channels != 1 && image.channels != 3))
-    fail("png", "'{}': an image {}x{} with {} channels and {} bytes cannot be written", path.string(), image.width,
-         image.height, image.channels, image.pixels.size());
+    fail("png", "'{}': an image {}x{} with {} channels and {} bytes cannot be written", name, image.width, image.height, image.channels,
+         image.pixels.size());
   png_image header{};
   header.version = PNG_IMAGE_VERSION;
   header.width = static_cast<png_uint_32>(image.width);
   header.height = static_cast<png_uint_32>(image.height);
   header.format = image.channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-  if (!png_image_write_to_file(&header, path.c_str(), 0, image.pixels.data(), 0, nullptr))
-    fail("png", "'{}' cannot be written: {}. Fix: check the folder and the free space", path.string(), header.message);
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(header);
+  std::vector<std::byte> bytes(size);
+  if (!png_image_write_to_memory(&header, bytes.data(), &size, 0, image.pixels.data(), 0, nullptr))
+    fail("png", "'{}' cannot be written: {}", name, header.message);
+  bytes.resize(size);
+  return bytes;
+}
+
+void write_png(const std::filesystem::path& path, const Image& image) {
+  OutputFile file(path);
+  file.write(png_bytes(image, path.string()));
+  file.close();
 }
 
 }  // namespace vkfer

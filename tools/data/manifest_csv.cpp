@@ -152,6 +152,7 @@ DatasetContents open_manifest(const std::filesystem::path& path, const DatasetOp
   bad.add_warning(contents.warnings);
   contents.classes = assign_labels(*rows);
   for (const Row& row : *rows) contents.samples.push_back(row.sample);
+  contents.file = [rows, folder](const Sample& sample) { return ImageFile{folder / (*rows)[sample.entry].image, (*rows)[sample.entry].box}; };
   contents.decode = [rows, folder](const Sample& sample) {
     const Row& row = (*rows)[sample.entry];
     Image image = read_image(folder / row.image);

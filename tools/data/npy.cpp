@@ -127,12 +127,15 @@ ElementType element_type(std::string_view dtype, std::string_view name) {
   return type;
 }
 
-// "<f4" -> "f4". Big-endian is refused: no tool in use writes it.
-std::string without_byte_order(std::string_view descr, std::string_view name) {
-  if (!descr.empty() && (descr[0] == '<' || descr[0] == '|' || descr[0] == '=')) return std::string(descr.substr(1));
-  if (!descr.empty() && descr[0] == '>')
-    fail("npy", "'{}': big-endian elements '{}'. Fix: save a.astype(a.dtype.newbyteorder('<'))", name, descr);
-  return std::string(descr);
+// "<f4" -> "f4"; what lies the other way round is turned on reading.
+std::string without_byte_order(std::string_view descr) {
+  const bool marked = !descr.empty() && std::string_view("<>|=").find(descr[0]) != std::string_view::npos;
+  return std::string(marked ? descr.substr(1) : descr);
+}
+
+void turn_bytes(std::vector<std::byte>& data, const ElementType& type) {
+  const size_t word = type.kind == 'U' ? 4 : type.kind == 'S' ? 1 : type.bytes;
+  for (size_t at = 0; word > 1 && at + word <= data.size(); at += word) std::reverse(data.begin() + ptrdiff_t(at), data.begin() + ptrdiff_t(at + word));
 }
 
 // Fortran order: the first index runs fastest. Walks the C order and picks.
@@ -295,7 +298,7 @@ NpyArray parse_npy(std::span<const std::byte> bytes, std::string_view name) {
 
   NpyArray array;
   array.name = name;
-  array.dtype = without_byte_order(header.descr, name);
+  array.dtype = without_byte_order(header.descr);
   array.shape = header.shape;
   const ElementType type = element_type(array.dtype, name);
   const std::span<const std::byte> data = bytes.subspan(start + length);
@@ -307,6 +310,7 @@ NpyArray parse_npy(std::span<const std::byte> bytes, std::string_view name) {
     fail("npy", "'{}': {} bytes of data, expected {} for its shape and type {}. Fix: the file is truncated or damaged",
          name, data.size(), expected, array.dtype);
   array.data.assign(data.begin(), data.end());
+  if (header.descr.starts_with('>')) turn_bytes(array.data, type);
   if (header.fortran && array.shape.size() > 1) array.data = to_c_order(array.data, array.shape, type.bytes);
   return array;
 }

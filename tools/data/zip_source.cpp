@@ -114,6 +114,7 @@ DatasetContents open_zip(const std::filesystem::path& path, const DatasetOptions
   contents.classes = std::move(tree.classes);
   contents.samples = std::move(tree.samples);
   contents.warnings = std::move(tree.warnings);
+  contents.encoded = [archive](const Sample& sample) { return archive->read(sample.entry, sample.id); };
   contents.decode = [archive](const Sample& sample) {
     return decode_image(archive->read(sample.entry, sample.id), archive->name() + ":" + sample.id);
   };

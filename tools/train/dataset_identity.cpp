@@ -15,6 +15,7 @@ std::string fingerprint(const Dataset& dataset, bool valence_arousal) {
   for (size_t i = 0; i < dataset.size(); ++i) {
     const Sample& s = dataset.sample(i);
     add(fmt::format("{}\t{}\t{}\n", s.id, s.label, int(s.split)));
+    for (const float p : s.distribution) add(fmt::format("{}\t", p));
     if (valence_arousal) add(fmt::format("{}\t{}\n", s.valence, s.arousal));
   }
   return fmt::format("{:08x}-{}", uint32_t(crc), dataset.size());

@@ -5,7 +5,7 @@
 
 #include "runtime/error.h"
 #include "tools/data/bytes.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 
 namespace vkfer {
 namespace {

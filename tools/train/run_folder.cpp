@@ -4,8 +4,8 @@
 #include <charconv>
 
 #include "runtime/error.h"
+#include "tools/data/atomic_file.h"
 #include "tools/data/bytes.h"
-#include "tools/train/atomic_file.h"
 #include "tools/train/history.h"
 
 namespace vkfer {
@@ -19,7 +19,8 @@ constexpr size_t kKept = 2;  // checkpoints: the newest, and the last good one s
 void make_folders(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error || !fs::is_directory(path)) fail("run", "{}: cannot make the folder: {}", path.string(), error.message());
+  if (error || !fs::is_directory(path))
+    fail("run", "{}: cannot make the folder: {}. Fix: check its permissions and the free space, or --run elsewhere", path.string(), error.message());
 }
 
 // What a run leaves that was killed before its config.json was written.
@@ -61,7 +62,10 @@ fs::path next_run_folder(const fs::path& root) {
       if (error == std::errc() && end == name.data() + name.size()) highest = std::max(highest, number);
     }
     const fs::path path = root / std::to_string(highest + 1);
-    if (fs::create_directory(path)) return path;  // false: another process was faster
+    std::error_code error;
+    if (fs::create_directory(path, error)) return path;
+    if (error) fail("run", "{}: cannot make the folder: {}. Fix: check its permissions and the free space, or --run elsewhere", path.string(), error.message());
+    // else another process was faster
   }
 }
 
@@ -109,8 +113,13 @@ void RunFolder::save(const Checkpoint& checkpoint, int64_t order, const std::vec
   make_folders(path_ / "checkpoint");
   const fs::path newest = path_ / "checkpoint" / fmt::format("step-{:09}.ckpt", order);
   const std::vector<fs::path> before = checkpoints(path_);
-  write_file(newest, encode_checkpoint(checkpoint));
-  derive(checkpoint, classes);
+  try {
+    write_file(newest, encode_checkpoint(checkpoint));
+    derive(checkpoint, classes);
+  } catch (const Error& e) {  // a full disk; what was there before is as it was
+    if (before.empty()) throw;
+    fail("run", "not saved: {}. The last checkpoint is sound: --resume {} goes on from it", e.what(), path_.string());
+  }
   // Kept: this one and the newest before it. Later ones are of a future that is being computed again.
   size_t kept = 1;
   for (const fs::path& path : before) {

@@ -7,6 +7,7 @@
 #include "models/head.h"
 #include "models/registry.h"
 #include "runtime/error.h"
+#include "tools/data/ferplus.h"
 #include "tools/train/class_weights.h"
 #include "tools/train/memory_budget.h"
 #include "tools/train/monitor.h"
@@ -27,7 +28,7 @@ const Json& before_it_existed() {
                               {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false},
                               {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
                               {"split_seed", 0}, {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
-                              {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}};
+                              {"votes", ""}, {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}};
   return values;
 }
 
@@ -127,6 +128,7 @@ void check_settings(const TrainSettings& s) {
   within("--crop", s.crop, -1, 1024);
   within("--val-fraction", s.val_fraction, 0.0, 0.9);
   within("--test-fraction", s.test_fraction, 0.0, 0.9);
+  vote_mode(s.votes);
   if (!s.preprocessing.empty()) preprocessing_from_name(s.preprocessing);
   batch_norm_from_text(s.batch_norm);
   if (s.nesterov && s.momentum == 0) fail("--nesterov", "needs a momentum above 0. Fix: --momentum 0.9");

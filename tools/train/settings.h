@@ -45,6 +45,7 @@ struct TrainSettings {
   uint64_t seed = 1;               // of the weights, the order, the augmentation, dropout
   uint64_t split_seed = 0;         // of a split by seed; 0: the seed
   double val_fraction = 0.1, test_fraction = 0.1;  // of data without a split of its own
+  std::string votes;               // of FER+: "", majority or probability; see tools/data/ferplus.h
   bool skip_bad = false;           // leave unreadable images out instead of failing
   std::string weights;             // start from this file; "": random
   std::string preprocessing;       // a name of preprocessing_from_name(); "": the model's own
@@ -106,6 +107,7 @@ void for_each_setting(Settings& s, F&& f) {
   f("split_seed", s.split_seed);
   f("val_fraction", s.val_fraction);
   f("test_fraction", s.test_fraction);
+  f("votes", s.votes);
   f("skip_bad", s.skip_bad);
   f("weights", s.weights);
   f("preprocessing", s.preprocessing);

@@ -434,6 +434,7 @@ void Training::save(RunFolder& folder) {
   folder.save(saved, at_.order(steps_per_epoch_), dataset_.classes());
   last_save_ = Clock::now();
   save_seconds_ = seconds_since(start);
+  if (hooks_.saved) hooks_.saved(saved.epoch, saved.step);
 }
 
 }  // namespace vkfer

@@ -33,6 +33,7 @@ struct TrainHooks {
   std::function<void(const std::string& line)> say;
   std::function<void(const StepReport&)> step;
   std::function<void(const EpochRecord&, bool best)> epoch;
+  std::function<void(int epoch, int64_t step)> saved;  // a checkpoint is on the disk: epochs, and steps of the next, that it has
   std::function<void(const char* what, size_t done, size_t total)> progress;  // decoding, validating
   std::function<bool()> stop;              // asked after each step and batch
   double checkpoint_seconds = 60;          // at least this often within an epoch; never changes a result

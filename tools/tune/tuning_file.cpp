@@ -11,7 +11,7 @@
 #include "runtime/cache_file.h"
 #include "runtime/error.h"
 #include "shaders/embedded.h"
-#include "tools/train/atomic_file.h"
+#include "tools/data/atomic_file.h"
 #include "tools/train/checkpoint.h"
 
 namespace vkfer {
