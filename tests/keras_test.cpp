@@ -314,6 +314,17 @@ TEST_CASE("batch norm's epsilon and momentum", "[models]") {
   CHECK(norms == 52);
 }
 
+TEST_CASE("a Keras file whose head is another than --head gives its backbone", "[weights][keras][real]") {
+  const std::string path = test_data("keras_mobilenet_v2_035.h5");
+  if (path.empty()) return;
+  for (const char* head : {"r3", "dense512x3", "gap,dense99"}) {
+    INFO(head);
+    const SavedNetwork saved = read_network(path, {.model = "mobilenetv2_035", .head = head, .classifier_may_be_absent = true});
+    CHECK((saved.network.head.empty() && saved.network.classes == 0));
+    CHECK(saved.weights.tensors.count("features.18.0.weight"));
+  }
+}
+
 TEST_CASE("a published Keras MobileNetV2 answers as its reconstruction in PyTorch", "[weights][keras][real][device]") {
   const std::string path = test_data("keras_mobilenet_v2_035.h5");
   if (path.empty()) return;

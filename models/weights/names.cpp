@@ -9,6 +9,7 @@
 
 #include "models/weights/bytes.h"
 #include "models/weights/keras.h"
+#include "models/weights/transfer.h"
 #include "runtime/error.h"
 
 namespace vkfer {
@@ -245,8 +246,14 @@ std::map<std::string, std::string> names_by_order(const WeightFile& file, const 
 }
 
 // Dense layers and norms that no table knows are a head of one's own: they take the names that are left by their order, where
-// there are as many.
-void pair_heads(WeightFile& file, const LayersByKind& ours) {
+// there are as many and all of them fit: another head than ours is left alone, and --weights gives the backbone only.
+void pair_heads(WeightFile& file, const LayersByKind& ours, const Graph& graph, const std::string& classifier) {
+  // How many classes there are is the file's to say.
+  const auto fits = [&](const std::string& theirs, const std::string& layer, std::string_view tensor) {
+    std::vector<int64_t> got = file.tensors.at(theirs + std::string(tensor)).shape, wanted = torch_shape(graph.info(graph.find(layer + std::string(tensor))));
+    if (layer == classifier && !got.empty()) got[0] = wanted[0];
+    return got == wanted;
+  };
   static constexpr std::pair<LayerKind, std::string_view> kHeadKinds[] = {{LayerKind::dense, ".weight"}, {LayerKind::batch_normalization, ".running_mean"}};
   for (const auto& [kind, tensor] : kHeadKinds) {
     const auto it = ours.find(kind);
@@ -255,12 +262,18 @@ void pair_heads(WeightFile& file, const LayersByKind& ours) {
     std::vector<std::string> free, left;
     for (const std::string& layer : file.order) {
       const auto t = file.tensors.find(layer + std::string(tensor));
-      const bool fits = t != file.tensors.end() && (kind != LayerKind::dense || t->second.shape.size() == 2);
-      if (fits && !known.count(layer) && !std::ranges::count(free, layer)) free.push_back(layer);
+      const bool is_one = t != file.tensors.end() && (kind != LayerKind::dense || t->second.shape.size() == 2);
+      if (is_one && !known.count(layer) && !std::ranges::count(free, layer)) free.push_back(layer);
     }
     for (const std::string& layer : it->second)
       if (!file.tensors.count(layer + std::string(tensor))) left.push_back(layer);
     if (free.empty() || free.size() != left.size()) continue;
+    bool all_fit = true;
+    for (size_t i = 0; i < free.size(); ++i) all_fit = all_fit && fits(free[i], left[i], tensor);
+    if (!all_fit) {
+      file.notes.push_back(fmt::format("layers of the file's own head ('{}', ...) do not fit the head asked for", shown(free[0])));
+      continue;
+    }
     std::map<std::string, std::string> names;
     for (size_t i = 0; i < free.size(); ++i) {
       names[free[i]] = left[i];
@@ -372,7 +385,7 @@ WeightConventions adopt_keras(WeightFile& file, const ModelInfo& model, const st
     fail("weights", "{}: got Keras' layers '{}' and others, expected those of {}. Fix: choose the model these weights belong to; of Keras' networks mobilenetv2 (and its widths), efficientnet_b0, vgg16, vgg19 and resnet50_keras are known",
          file.source, shown(file.order.front()), maps.empty() ? "one of Keras' networks: " + model.name + " is none" : std::string(maps.front()->name));
   }
-  pair_heads(file, ours);
+  pair_heads(file, ours, graph, classifier_of(model, head));
   add_biases(file, ours);
   reorder_flattened(file, graph);
   const KerasRow& row = *best->keras;
