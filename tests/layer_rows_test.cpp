@@ -71,7 +71,8 @@ Rows layer_rows() {
 
 void check_rows(size_t every, Targets targets) {
   size_t index = 0;
-  for (const auto& [key, row] : layer_rows()) {
+  for (const auto& [text, row] : layer_rows()) {
+    const std::string& key = text;
     const size_t number = index++;
     if (number % every && !row_filter_set()) continue;
     const std::string name = fmt::format("{} layer={}", row.op->name, row.from);

@@ -55,7 +55,8 @@ struct Lone {
 std::vector<std::pair<int, int>> in_place_pairs(const Graph& g, const Node& node, bool from_back) {
   std::vector<std::pair<int, int>> wanted = in_place_of(node), chosen;
   if (from_back) std::reverse(wanted.begin(), wanted.end());
-  for (auto [out, in] : wanted) {
+  for (const auto& pair : wanted) {
+    const auto out = pair.first, in = pair.second;
     if (size_t(in) >= node.in.size() || size_t(out) >= node.out.size()) continue;
     if (!(g.desc(node.in[size_t(in)]) == g.desc(node.out[size_t(out)]))) continue;
     if (!is_float(g.desc(node.out[size_t(out)]).dtype)) continue;  // states are written as floats

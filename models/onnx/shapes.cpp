@@ -257,7 +257,9 @@ void split(NodeImport& c) {
   const int64_t axis = c.axis(c.integer("axis", 0), x.rank()), n = x.shape.at(size_t(axis));
   Integers sizes = c.opset() < 13 ? c.integers("split", {}) : c.given(1) ? c.integers_of(1) : Integers{};
   if (sizes.empty()) {
-    const int64_t parts = c.integer("num_outputs", c.outputs()), part = (n + parts - 1) / std::max<int64_t>(parts, 1);
+    const int64_t parts = c.integer("num_outputs", c.outputs());
+    if (parts != c.outputs()) c.wrong("got num_outputs {} and {} outputs", parts, c.outputs());
+    const int64_t part = (n + parts - 1) / std::max<int64_t>(parts, 1);
     for (int64_t i = 0; i < parts; ++i) sizes.push_back(std::clamp<int64_t>(n - i * part, 0, part));
   }
   if (int(sizes.size()) != c.outputs() || std::accumulate(sizes.begin(), sizes.end(), int64_t(0)) != n) c.wrong("parts of {} do not make {}", fmt::join(sizes, ","), n);

@@ -181,7 +181,7 @@ Draws read_keys(const Source& source, const TomlValue& table, SweepPlan& plan) {
       plan.monitor = find_monitor(text(source, key, v)).name;
     } else if (key == "prune") {
       plan.prune = prunes(source, v);
-    } else if (const auto n = std::ranges::find_if(numbers, [&](const auto& number) { return number.key == key; }); n != std::end(numbers)) {
+    } else if (const auto n = std::ranges::find_if(numbers, [&, &key = key](const auto& number) { return number.key == key; }); n != std::end(numbers)) {
       *n->to = whole(source, key, v, n->lowest, n->highest);
     } else {
       std::vector<std::string> known = ways;

@@ -58,7 +58,7 @@ TomlValue converted(const toml::node& node, const std::string& name, int depth) 
       return std::pair(a.first.line, a.first.column) < std::pair(b.first.line, b.first.column);
     });
     for (const auto& [position, key] : order) {
-      v.entries.emplace_back(key, converted(*table->get(key), name, depth + 1));
+      v.entries.push_back({std::string(key), converted(*table->get(key), name, depth + 1)});
       v.entries.back().second.line = int(position.line);
     }
   } else {

@@ -8,6 +8,8 @@
 
 namespace vkfer {
 
+struct TomlEntry;
+
 struct TomlValue {
   enum class Kind : uint8_t { text, integer, real, boolean, date, array, table };
   Kind kind = Kind::table;
@@ -17,10 +19,15 @@ struct TomlValue {
   double real = 0;
   bool boolean = false;
   std::vector<TomlValue> items;                               // array
-  std::vector<std::pair<std::string, TomlValue>> entries;     // table, in the order of the file
+  std::vector<TomlEntry> entries;                             // table, in the order of the file
 
   const TomlValue* find(std::string_view key) const;          // of a table; null when it is not there
   std::string describe() const;                               // for messages: "0.5", "\"text\"", "a list"
+};
+
+struct TomlEntry {
+  std::string first;                                          // the key
+  TomlValue second;
 };
 
 // `name` is how messages call the text: "recipes/x.toml".
