@@ -19,6 +19,7 @@ struct Arguments : TrainSettings {
   std::string run, resume, device, split = "val";
   std::vector<std::string> inputs, outputs;     // trace, run
   std::string labels, loss = "ce", out;         // trace
+  bool find_rate = false;                       // train
   int classes = 7, steps = 10;                  // trace, dump
   bool training = false, inference = false;     // dump, profile
   bool nodes = false;                           // profile

@@ -30,6 +30,7 @@ void make_paths_absolute(TrainSettings& s) {
 std::string option_name(std::string setting) {
   std::replace(setting.begin(), setting.end(), '_', '-');
   if (setting == "valence-arousal") return "--va";
+  if (setting == "norm-decay") return "--no-norm-decay";
   return setting == "flip" ? "--no-flip" : "--" + setting;
 }
 
@@ -118,7 +119,27 @@ void check_expected_classes(const std::string& expected, const Dataset& dataset)
     fail("--classes", "got {}, but {} has {}: {}. Fix: leave it out, or give other data", expected, dataset.source(), dataset.classes().size(), names);
 }
 
+// Tries rates and leaves no run.
+void find_rate(const Arguments& a, Training& training, Console& console) {
+  const RateSearch found = training.find_rate({});
+  console.print("\n  learning rate      loss  smoothed");
+  const size_t every = std::max<size_t>(1, found.points.size() / 20);
+  for (size_t i = 0; i < found.points.size(); i += every)
+    console.print("  {:>13.3g}  {:>8.4f}  {:>8.4f}{}", found.points[i].lr, found.points[i].loss, found.points[i].smoothed, found.points[i].lr == found.lowest ? "  lowest" : "");
+  if (found.valley > 0) console.print("\nsteepest fall at {:.2g}, lowest loss at {:.2g}\nsuggestion: --lr {:.2g}", found.steepest, found.lowest, found.valley);
+  else console.print("\nthe loss fell at no rate. Fix: another optimizer, --clip-norm 1, or look at the data");
+  if (a.given("--out")) {
+    write_file(a.out, std::string_view(a.out.ends_with(".svg") ? rate_svg(found) : rate_csv(found)));
+    console.print("curve: {}", a.out);
+  }
+  Json points = Json::array();
+  for (const RatePoint& p : found.points) points.push_back({{"lr", p.lr}, {"loss", p.loss}, {"smoothed", p.smoothed}});
+  console.answer({{"suggestion", found.valley}, {"steepest", found.steepest}, {"lowest", found.lowest}, {"points", points}});
+}
+
 void run_train(Arguments& a, Console& console) {
+  if (a.find_rate && a.given("--resume")) fail("--find-lr", "tries rates from the beginning. Fix: leave --resume out");
+  if (a.given("--out") && !a.find_rate) fail("--out", "goes with --find-lr: a run has a folder. Fix: --run DIR");
   if (a.given("--run") && a.given("--resume")) fail("usage", "--run starts a run, --resume goes on with one. Fix: choose one");
   Job job = a.given("--resume") && is_run(a.resume) ? existing_job(a, console) : new_job(a);
   if (already_finished(job, console)) return;
@@ -135,6 +156,7 @@ void run_train(Arguments& a, Console& console) {
   const InterruptGuard guard;
   TrainReport report(console);
   Training training(device, dataset, job.settings, std::move(job.checkpoint), report.hooks());
+  if (a.find_rate) return find_rate(a, training, console);
   if (!job.folder) {
     job.folder.emplace(RunFolder::create(job.path));
     if (is_onnx_path(job.settings.model)) write_file(job.folder->path() / kNetworkCopy, std::string_view(onnx_bytes(read_onnx(job.settings.model))));
@@ -161,7 +183,7 @@ const Verb train_verb{
                   "--nesterov", "--weight-decay", "--schedule", "--warmup-epochs", "--drop-epochs", "--drop-factor",
                   "--min-lr", "--plateau-patience", "--monitor", "--patience", "--min-delta", "--class-weights", "--focal-gamma",
                   "--clip-norm", "--ema",
-                  "--label-smoothing", "--dropout", "--no-flip", "--crop", "--rotate", "--shift", "--shear", "--zoom", "--perspective", "--brightness", "--contrast", "--saturation", "--erase",
+                  "--label-smoothing", "--dropout", "--no-flip", "--crop", "--rotate", "--shift", "--shear", "--zoom", "--perspective", "--brightness", "--contrast", "--saturation", "--erase", "--mixup", "--cutmix", "--va-loss", "--task-weights", "--no-norm-decay", "--backbone-rate", "--find-lr", "--out",
                    "--seed", "--val-fraction", "--test-fraction",
                   "--skip-bad", "--weights", "--preprocessing", "--padding", "--batch-norm", "--head", "--va", "--freeze", "--freeze-backbone", "--precision",
                   "--memory-budget", "--micro-batch", "--recompute",
