@@ -14,7 +14,7 @@ std::span<const OpDef* const> all_ops() {
       &max_pool, &max_pool_grad, &avg_pool, &avg_pool_grad,
       &adaptive_avg_pool, &adaptive_avg_pool_grad,
       &global_avg_pool, &global_avg_pool_grad, &global_max_pool, &global_max_pool_grad,
-      &softmax_cross_entropy, &softmax_cross_entropy_grad, &softmax, &mse, &mse_grad, &classification_sums, &squared_error_sums,
+      &softmax_cross_entropy, &softmax_cross_entropy_grad, &softmax, &mse, &mse_grad, &ccc_loss, &ccc_loss_grad, &classification_sums, &squared_error_sums,
       &sgd, &adam, &accumulate, &ema, &sum_squares, &clip_scale, &nonfinite, &loss_scale_update,
       &normalize, &warp, &resample,
       &unary, &unary_grad, &binary, &binary_grad, &where,

@@ -74,6 +74,8 @@ extern const OpDef softmax_cross_entropy, softmax_cross_entropy_grad;
 extern const OpDef softmax;                                         // (x [n,k]) -> [n,k], no gradient: inference
 // mse(prediction [n,k], target [n,k], mask [n,k]) -> loss [1] = sum(mask*(p-t)^2)/max(sum(mask),1)
 extern const OpDef mse, mse_grad;
+// ccc_loss(prediction [n,k], target, mask) -> loss [1] = 1 - Lin's concordance correlation over what the mask keeps: see ccc.cpp
+extern const OpDef ccc_loss, ccc_loss_grad;
 // classification_sums(probabilities [n,k], labels i32 [n], row_loss [n], old [k*k+2]) -> new [k*k+2]: += confusion[true][predicted]
 // (row-major), then the number of labelled rows, then the sum of their row_loss. Written in place over a state. Ties: lowest class.
 //   attr finite = 0|1 (0): rows whose row_loss is infinite or no number are left out, as those of steps that mixed precision skips

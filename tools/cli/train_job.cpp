@@ -142,6 +142,19 @@ TrainOutcome Trainer::finished(const TrainJob& job) const {
   return {job.path, {.finished = true, .history = job.checkpoint->history, .best_epoch = job.checkpoint->best_epoch}, job.config, job.settings, ""};
 }
 
+RateSearch Trainer::find_rate(TrainJob job, TrainReport& report) {
+  check_settings(job.settings);
+  const Dataset dataset = open_data(job.settings, console_);
+  check_expected_classes(arguments_.class_names, dataset);
+  job.settings = resolve_settings(job.settings, dataset.native_size());
+  const std::string warning = follow_weights(job.settings);
+  if (!warning.empty()) console_.notice(warning);
+  if (!guard_) guard_.emplace();
+  RateSearch found = Training(device(), dataset, job.settings, {}, report.hooks()).find_rate({});
+  check_validation(device(), console_);
+  return found;
+}
+
 TrainOutcome Trainer::run(TrainJob job, TrainReport& report, const std::function<void(TrainHooks&)>& watch) {
   std::optional<TrainStart> from;
   if (job.folder) from.emplace();

@@ -58,6 +58,8 @@ class Trainer {
   Device& device();
   // `watch` may add to the hooks.
   TrainOutcome run(TrainJob, TrainReport&, const std::function<void(TrainHooks&)>& watch = {});
+  // Instead of a run; leaves nothing.
+  RateSearch find_rate(TrainJob, TrainReport&);
   // A finished job: the files are brought in line should the process have been killed at the very end.
   TrainOutcome finished(const TrainJob&) const;
 

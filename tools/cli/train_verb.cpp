@@ -1,6 +1,9 @@
+#include <algorithm>
+
 #include "runtime/error.h"
 #include "tools/cli/train_logs.h"
 #include "tools/cli/train_repeats.h"
+#include "tools/data/atomic_file.h"
 
 namespace vkfer {
 namespace {
@@ -20,8 +23,27 @@ TrainJob job_of(const Arguments& a, Console& console) {
   return new_job(asked, a.given("--resume") ? a.resume : a.run, a.from_scratch, console);
 }
 
+// Of rates that were tried; there is no run.
+void show_rates(const RateSearch& found, const Arguments& a, Console& console) {
+  console.print("\n  learning rate      loss  smoothed");
+  const size_t every = std::max<size_t>(1, found.points.size() / 20);
+  for (size_t i = 0; i < found.points.size(); i += every)
+    console.print("  {:>13.3g}  {:>8.4f}  {:>8.4f}{}", found.points[i].lr, found.points[i].loss, found.points[i].smoothed, found.points[i].lr == found.lowest ? "  lowest" : "");
+  if (found.valley > 0) console.print("\nsteepest fall at {:.2g}, lowest loss at {:.2g}\nsuggestion: --lr {:.2g}", found.steepest, found.lowest, found.valley);
+  else console.print("\nthe loss fell at no rate. Fix: another optimizer, --clip-norm 1, or look at the data");
+  if (a.given("--out")) {
+    write_file(a.out, std::string_view(a.out.ends_with(".svg") ? rate_svg(found) : rate_csv(found)));
+    console.print("curve: {}", a.out);
+  }
+  Json points = Json::array();
+  for (const RatePoint& p : found.points) points.push_back({{"lr", p.lr}, {"loss", p.loss}, {"smoothed", p.smoothed}});
+  console.answer({{"suggestion", found.valley}, {"steepest", found.steepest}, {"lowest", found.lowest}, {"points", points}});
+}
+
 void train(Arguments& a, Console& console, TrainLogs& logs) {
   if (a.given("--run") && a.given("--resume")) fail("usage", "--run starts a run, --resume goes on with one. Fix: choose one");
+  if (a.find_rate && (a.given("--resume") || a.given("--repeats"))) fail("--find-lr", "tries rates from the beginning, once. Fix: leave --resume and --repeats out");
+  if (a.given("--out") && !a.find_rate) fail("--out", "goes with --find-lr: a run has a folder. Fix: --run DIR");
   if (a.given("--repeats") || (a.given("--resume") && is_repeats(a.resume))) return train_repeats(a, console, logs);
   TrainJob job = job_of(a, console);
   Trainer trainer(a, console, &logs);
@@ -32,6 +54,7 @@ void train(Arguments& a, Console& console, TrainLogs& logs) {
     return console.answer(train_answer(outcome.run, outcome.result, ""));
   }
   TrainReport report(console);
+  if (a.find_rate) return show_rates(trainer.find_rate(std::move(job), report), a, console);
   const TrainOutcome outcome = trainer.run(std::move(job), report);
   report.conclude(outcome.result, outcome.run, outcome.config);
   console.answer(train_answer(outcome.run, outcome.result, outcome.inexact_because, &report));
@@ -56,7 +79,7 @@ extern const Verb train_verb;
 const Verb train_verb{
     .name = "train",
     .summary = "Train a network; leaves a run folder",
-    .arguments = setting_arguments({"--freeze-backbone", "--recipe", "--set", "--from-scratch", "--repeats", "--classes", "--run", "--resume", "--tensorboard", "--events", "--device", "--json"}),
+    .arguments = setting_arguments({"--freeze-backbone", "--recipe", "--set", "--from-scratch", "--repeats", "--classes", "--find-lr", "--out", "--run", "--resume", "--tensorboard", "--events", "--device", "--json"}),
     .examples = "  vkfer train --model mobilenetv2\n"
                 "  vkfer train --model compact_mobilenetv2 --data fer2013.zip --epochs 20\n"
                 "  vkfer train --recipe r4-compact-resnet --data fer2013.zip\n"

@@ -1,6 +1,7 @@
 #include "tools/train/settings.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "models/freeze.h"
@@ -28,11 +29,28 @@ const Json& before_it_existed() {
                               {"memory_budget", ""}, {"micro_batch", 0}, {"recompute", false}, {"valence_arousal", false},
                               {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
                               {"split_seed", 0}, {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
-                              {"votes", ""}, {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}};
+                              {"votes", ""}, {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}, {"mixup", 0}, {"cutmix", 0},
+                              {"va_loss", "mse"}, {"task_weights", ""}, {"norm_decay", true}, {"backbone_rate", 1}};
   return values;
 }
 
 }  // namespace
+
+std::array<double, 3> TrainSettings::loss_weights() const {
+  std::array<double, 3> w{1, 1, 1};
+  if (task_weights.empty()) return w;
+  const char *at = task_weights.data(), *const end = at + task_weights.size();
+  size_t n = 0;
+  for (; n < w.size(); ++n) {
+    if (n > 0 && (at == end || *at++ != ',')) break;
+    const auto read = std::from_chars(at, end, w[n]);
+    if (read.ec != std::errc() || !(w[n] >= 0 && w[n] <= 1e6)) break;
+    at = read.ptr;
+  }
+  if (n < w.size() || at != end || w == std::array<double, 3>{})
+    fail("--task-weights", "got '{}', expected three numbers from 0 on, not all 0: classes, valence, arousal. Fix: --task-weights 1,0.5,0.5", task_weights.substr(0, 100));
+  return w;
+}
 
 OptimizerSettings TrainSettings::optimizer_settings() const {
   OptimizerSettings s;
@@ -57,6 +75,7 @@ ScheduleSettings TrainSettings::schedule_settings(int64_t steps_per_epoch) const
 std::string setting_option(std::string_view setting) {
   if (setting == "valence_arousal") return "--va";
   if (setting == "flip") return "--no-flip";
+  if (setting == "norm_decay") return "--no-norm-decay";
   std::string name = "--" + std::string(setting);
   std::ranges::replace(name, '_', '-');
   return name;
@@ -112,6 +131,12 @@ void check_settings(const TrainSettings& s) {
   within("--clip-norm", s.clip_norm, 0.0, 1e9);
   within("--ema", s.ema, 0.0, 0.999999);
   within("--focal-gamma", s.focal_gamma, 0.0, 100.0);
+  within("--mixup", s.mix.mixup, 0.0, 100.0);
+  within("--cutmix", s.mix.cutmix, 0.0, 100.0);
+  if (s.focal_gamma > 0 && s.mix.any()) fail("--focal-gamma", "got {} with --mixup or --cutmix: the focal factor is of one class. Fix: leave one of them out", s.focal_gamma);
+  if (s.va_loss != "mse" && s.va_loss != "ccc") fail("--va-loss", "got '{}', expected mse or ccc", s.va_loss.substr(0, 100));
+  s.loss_weights();
+  within("--backbone-rate", s.backbone_rate, 0.0, 1e3);
   find_monitor(s.monitor);
   parse_class_weights(s.class_weights);
   within("--label-smoothing", s.label_smoothing, 0.0, 0.999);

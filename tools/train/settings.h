@@ -1,9 +1,11 @@
 #pragma once
 // Everything that decides what a training run computes. Kept in the run folder; the same on the command line.
+#include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tools/train/mix.h"
 #include "tools/train/optimizers.h"
 #include "tools/train/schedule.h"
 #include "tools/train/warp.h"
@@ -24,6 +26,8 @@ struct TrainSettings {
   double momentum = 0.9;
   bool nesterov = false;
   double weight_decay = -1;        // -1: the optimizer's default
+  bool norm_decay = true;          // false: biases and norms do not decay
+  double backbone_rate = 1;        // the backbone's learning rate, of the head's
   std::string schedule = "cosine";
   double warmup_epochs = 0.5;
   double drop_epochs = 0;          // schedule step; 0: a third of the epochs
@@ -37,11 +41,14 @@ struct TrainSettings {
   double clip_norm = 0;            // see OptimizerSettings; 0: none
   double ema = 0;                  // decay of the parameters' averages, which validation and the weights then use; 0: none
   double focal_gamma = 0;          // Lin et al., Focal Loss, 2017
+  std::string va_loss = "mse";     // of valence and arousal: mse or ccc
+  std::string task_weights;        // "classes,valence,arousal" of the loss; "": 1,1,1
   double label_smoothing = 0;
   double dropout = -1;             // -1: the model's own
   bool flip = true;                // augmentation: mirror half of the faces
   int crop = 0;                    // augmentation: shift by up to this many pixels; -1: a twelfth of the size
   WarpSettings warp;               // augmentation
+  MixSettings mix;                 // augmentation
   uint64_t seed = 1;               // of the weights, the order, the augmentation, dropout
   uint64_t split_seed = 0;         // of a split by seed; 0: the seed
   double val_fraction = 0.1, test_fraction = 0.1;  // of data without a split of its own
@@ -59,6 +66,8 @@ struct TrainSettings {
   bool valence_arousal = false;    // outputs beside the classes, trained where the data knows them
   std::string freeze;              // "": nothing; see models/freeze.h
 
+  // Classes, valence, arousal; fails naming what is no such list.
+  std::array<double, 3> loss_weights() const;
   OptimizerSettings optimizer_settings() const;
   ScheduleSettings schedule_settings(int64_t steps_per_epoch) const;
 };
@@ -86,7 +95,11 @@ void for_each_setting(Settings& s, F&& f) {
   f("monitor", s.monitor);
   f("patience", s.patience);
   f("min_delta", s.min_delta);
+  f("norm_decay", s.norm_decay);
+  f("backbone_rate", s.backbone_rate);
   f("class_weights", s.class_weights);
+  f("va_loss", s.va_loss);
+  f("task_weights", s.task_weights);
   f("clip_norm", s.clip_norm);
   f("ema", s.ema);
   f("focal_gamma", s.focal_gamma);
@@ -103,6 +116,8 @@ void for_each_setting(Settings& s, F&& f) {
   f("contrast", s.warp.contrast);
   f("saturation", s.warp.saturation);
   f("erase", s.warp.erase);
+  f("mixup", s.mix.mixup);
+  f("cutmix", s.mix.cutmix);
   f("seed", s.seed);
   f("split_seed", s.split_seed);
   f("val_fraction", s.val_fraction);

@@ -1,5 +1,7 @@
 #include "tools/train/step_graph.h"
 
+#include <algorithm>
+
 #include "graph/ops/ops.h"
 
 namespace vkfer {
@@ -8,6 +10,26 @@ namespace {
 // As torch.cuda.amp.GradScaler begins.
 constexpr const char* kInitialLossScale = "constant:65536";
 
+Value add_pictures(Graph& g, const NetworkSettings& n, Value pixels, Value augment, Value warp, DType to, const std::string& prefix) {
+  if (warp) pixels = g.add1(ops::warp, {}, {pixels, warp}, prefix + "warp");
+  const Preprocessing p = n.preprocessing.for_channels(n.channels);
+  return g.add1(ops::normalize, {{"channels", n.channels}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}, {"to", dtype_name(to)}}, {pixels, augment}, prefix + "normalize");
+}
+
+// images = partner + share * (images - partner), augmented each by itself.
+void add_partners(StepGraph& s, const NetworkSettings& n, bool warps) {
+  Graph& g = s.graph;
+  const std::string prefix = "partner.";
+  s.partner_pixels = g.input(prefix + "pixels", g.desc(s.pixels));
+  s.partner_augment = g.input(prefix + "augment", g.desc(s.augment));
+  if (warps) s.partner_warp = g.input(prefix + "warp", g.desc(s.warp));
+  s.share = g.input("share", {{n.batch, n.size, n.size, 1}, DType::f32});
+  const Value partner = add_pictures(g, n, s.partner_pixels, s.partner_augment, s.partner_warp, DType::f32, prefix);
+  const auto binary = [&](const char* function, Value a, Value b) { return g.add1(ops::binary, {{"function", function}}, {a, b}, std::string("mix.") + function); };
+  s.images = binary("add", partner, binary("mul", binary("sub", s.images, partner), s.share));
+  if (n.storage != DType::f32) s.images = g.add1(ops::cast, {{"to", dtype_name(n.storage)}}, {s.images}, "mix.cast");
+}
+
 void add_images(StepGraph& s, const NetworkSettings& n, bool training) {
   if (n.pixel_channels == 0) {
     s.images = s.graph.input("images", {{n.batch, n.size, n.size, n.channels}, DType::f32});
@@ -15,14 +37,10 @@ void add_images(StepGraph& s, const NetworkSettings& n, bool training) {
   }
   s.pixels = s.graph.input("pixels", {{n.batch, n.size, n.size, n.pixel_channels}, DType::u8});
   s.augment = s.graph.input("augment", {{n.batch, 4}, DType::i32});
-  Value pixels = s.pixels;
-  if (training && n.warp) {
-    s.warp = s.graph.input("warp", {{n.batch, 20}, DType::f32});
-    pixels = s.graph.add1(ops::warp, {}, {pixels, s.warp}, "warp");
-  }
-  const Preprocessing p = n.preprocessing.for_channels(n.channels);
-  s.images = s.graph.add1(ops::normalize, {{"channels", n.channels}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}, {"to", dtype_name(n.storage)}},
-                          {pixels, s.augment}, "normalize");
+  const bool warps = training && n.warp, mixes = training && n.mix;
+  if (warps) s.warp = s.graph.input("warp", {{n.batch, 20}, DType::f32});
+  s.images = add_pictures(s.graph, n, s.pixels, s.augment, s.warp, mixes ? DType::f32 : n.storage, "");
+  if (mixes) add_partners(s, n, warps);
 }
 
 void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
@@ -49,17 +67,41 @@ void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
   s.arousal.prediction = built.arousal;
 }
 
-Value add_class_loss(StepGraph& s, const NetworkSettings& n, const Attrs& shape_of_loss, const char* sums_name) {
+// target_scale * sum of -targets * log p: the row losses as well.
+Value add_soft_loss(StepGraph& s, const NetworkSettings& n, Value& row_loss) {
+  Graph& g = s.graph;
+  s.targets = g.input("targets", {{n.batch, n.classes}, DType::f32});
+  s.target_scale = g.input("targets.scale", {{1}, DType::f32});
+  const std::vector<int64_t> classes{1}, rows{0};
+  s.probabilities = g.add1(ops::softmax, {}, {s.logits}, "probabilities");
+  const Value log_p = g.add1(ops::softmax_axis, {{"axis", 1}, {"log", 1}}, {s.logits}, "loss.log");
+  const Value each = g.add1(ops::binary, {{"function", "mul"}}, {g.add1(ops::unary, {{"function", "neg"}}, {log_p}, "loss.minus"), s.targets}, "loss.each");
+  row_loss = g.add1(ops::reduce, {{"function", "sum"}, {"axes", classes}, {"keepdims", 0}}, {each}, "loss.rows");
+  const Value sum = g.add1(ops::reduce, {{"function", "sum"}, {"axes", rows}, {"keepdims", 1}}, {row_loss}, "loss.total");
+  return g.add1(ops::mul, {}, {sum, s.target_scale}, "loss");
+}
+
+// What differs from the loss that is evaluated.
+struct TrainingLoss {
+  Attrs classes;   // of softmax_cross_entropy
+};
+
+Value add_class_loss(StepGraph& s, const NetworkSettings& n, const TrainingLoss* training, const char* sums_name) {
   Graph& g = s.graph;
   s.labels = g.input("labels", {{n.batch}, DType::i32});
-  s.class_weights = g.input("class_weights", {{n.classes}, DType::f32});
-  const std::vector<Value> out = g.add(ops::softmax_cross_entropy, shape_of_loss, {s.logits, s.labels, s.class_weights}, "loss");
-  s.probabilities = out[1];
+  Value loss, row_loss;
+  if (training && n.soft_targets) {
+    loss = add_soft_loss(s, n, row_loss);
+  } else {
+    s.class_weights = g.input("class_weights", {{n.classes}, DType::f32});
+    const std::vector<Value> out = g.add(ops::softmax_cross_entropy, training ? training->classes : Attrs{}, {s.logits, s.labels, s.class_weights}, "loss");
+    loss = out[0], s.probabilities = out[1], row_loss = out[2];
+  }
   const Value sums = g.state(sums_name, {{int64_t(n.classes) * n.classes + 2}, DType::f32});
   const bool may_skip = bool(s.loss_scale);
-  g.update(sums, g.add1(ops::classification_sums, {{"finite", may_skip}}, {out[1], s.labels, out[2], sums}, "sums"));
+  g.update(sums, g.add1(ops::classification_sums, {{"finite", may_skip}}, {s.probabilities, s.labels, row_loss, sums}, "sums"));
   g.output(s.logits, "logits");
-  return out[0];
+  return loss;
 }
 
 // The loss of a piece of the batch, weighted with the piece's share of it.
@@ -68,7 +110,7 @@ Value weighted(Graph& g, Value loss, Value& share, const std::string& name) {
   return g.add1(ops::mul, {}, {loss, share}, name + ".weighted");
 }
 
-Value add_regression_loss(StepGraph& s, const NetworkSettings& n, Regression& r, const std::string& name, const std::string& sums_name) {
+Value add_regression_loss(StepGraph& s, const NetworkSettings& n, Regression& r, const TrainingLoss* training, const std::string& name, const std::string& sums_name) {
   Graph& g = s.graph;
   const TensorDesc column{{n.batch, 1}, DType::f32};
   r.target = g.input(name + ".target", column);
@@ -77,18 +119,20 @@ Value add_regression_loss(StepGraph& s, const NetworkSettings& n, Regression& r,
   const Value sums = g.state(sums_name + "." + name, {{2}, DType::f32});
   const bool may_skip = bool(s.loss_scale);
   g.update(sums, g.add1(ops::squared_error_sums, {{"finite", may_skip}}, {r.prediction, r.target, r.mask, sums}, name + ".sums"));
-  return g.add1(ops::mse, {}, {r.prediction, r.target, r.mask}, name + ".loss");
+  return g.add1(training && n.ccc ? ops::ccc_loss : ops::mse, {}, {r.prediction, r.target, r.mask}, name + ".loss");
 }
 
-// The sum of the losses of all outputs.
-void add_loss(StepGraph& s, const NetworkSettings& n, const Attrs& shape_of_loss, const char* sums_name) {
+// The sum of the losses of all outputs, each by its weight while training (`training` not null).
+void add_loss(StepGraph& s, const NetworkSettings& n, const TrainingLoss* training, const char* sums_name) {
   std::vector<Value> losses;
-  const auto append = [&](Value loss, Value& share, const char* name) {
-    losses.push_back(n.sum_gradients ? weighted(s.graph, loss, share, name) : loss);
+  const auto append = [&](Value loss, Value& share, double weight, const std::string& name) {
+    if (n.sum_gradients && !(s.targets && name == "class")) loss = weighted(s.graph, loss, share, name);   // soft targets have the batch's scale
+    if (training && weight != 1) loss = s.graph.add1(ops::scale, {{"factor", weight}}, {loss}, name + ".weight");
+    losses.push_back(loss);
   };
-  if (s.logits) append(add_class_loss(s, n, shape_of_loss, sums_name), s.class_share, "class");
-  if (s.valence.prediction) append(add_regression_loss(s, n, s.valence, "valence", sums_name), s.valence.share, "valence");
-  if (s.arousal.prediction) append(add_regression_loss(s, n, s.arousal, "arousal", sums_name), s.arousal.share, "arousal");
+  if (s.logits) append(add_class_loss(s, n, training, sums_name), s.class_share, n.task_weights[0], "class");
+  if (s.valence.prediction) append(add_regression_loss(s, n, s.valence, training, "valence", sums_name), s.valence.share, n.task_weights[1], "valence");
+  if (s.arousal.prediction) append(add_regression_loss(s, n, s.arousal, training, "arousal", sums_name), s.arousal.share, n.task_weights[2], "arousal");
   s.loss = losses[0];
   for (size_t i = 1; i < losses.size(); ++i) s.loss = s.graph.add1(ops::add, {}, {s.loss, losses[i]}, "loss.sum");
   s.graph.output(s.loss, "loss");
@@ -173,6 +217,24 @@ void add_optimizers(StepGraph& s, const OptimizerDef& optimizer, const Optimizer
   if (unclipped.nonfinite) update_loss_scale(s.graph, unclipped);
 }
 
+// Learning rate and weight decay of parameters, relative to the step's.
+class Factors {
+ public:
+  explicit Factors(const NetworkSettings& n) : n_(n) {
+    if (n.backbone_rate != 1) backbone_ = backbone_states(*n.model, n.channels);
+  }
+  TrainedParameter trained(const Graph& g, Value parameter, Value gradient) const {
+    TrainedParameter t{parameter, gradient};
+    if (std::ranges::count(backbone_, g.info(parameter).name)) t.rate_factor = n_.backbone_rate;
+    if (!n_.decay_all && g.shape(parameter).rank() < 2) t.decay_factor = 0;   // as timm: biases, and what norms scale and shift by
+    return t;
+  }
+
+ private:
+  const NetworkSettings& n_;
+  std::vector<std::string> backbone_;
+};
+
 Value loss_scale_state(Graph& g) { return g.state(kLossScale, {{1}, DType::f32}, {.init = kInitialLossScale}); }
 
 }  // namespace
@@ -184,15 +246,17 @@ StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer
   add_network(s, n, true);
   fuse_for_training(s.graph);
   if (n.storage == DType::f16) s.loss_scale = loss_scale_state(s.graph);
-  add_loss(s, n, {{"label_smoothing", n.label_smoothing}, {"focal_gamma", n.focal_gamma}}, kTrainSums);
+  const TrainingLoss loss{{{"label_smoothing", n.label_smoothing}, {"focal_gamma", n.focal_gamma}}};
+  add_loss(s, n, &loss, kTrainSums);
   const std::vector<Value> parameters = trainable_states(s.graph);
   const size_t forward_nodes = s.graph.nodes().size();
   const std::vector<Value> gradients = differentiate(s.graph, s.loss, parameters);
   if (n.recompute) recompute(s.graph, forward_nodes);
+  const Factors factors(n);
   std::vector<TrainedParameter> trained;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i]) continue;
-    trained.push_back({parameters[i], gradients[i]});
+    trained.push_back(factors.trained(s.graph, parameters[i], gradients[i]));
     const std::string name = s.graph.info(parameters[i]).name;
     s.gradients.emplace_back(name, gradients[i]);
     if (keep_gradients) s.graph.output(gradients[i], "grad." + name);
@@ -202,13 +266,15 @@ StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer
   return s;
 }
 
-StepGraph optimizer_graph(const StepGraph& pieces, const OptimizerDef& optimizer, const OptimizerSettings& settings) {
+StepGraph optimizer_graph(const NetworkSettings& n, const StepGraph& pieces, const OptimizerDef& optimizer, const OptimizerSettings& settings) {
   StepGraph s;
   if (pieces.loss_scale) s.loss_scale = loss_scale_state(s.graph);
+  const Factors factors(n);
   std::vector<TrainedParameter> trained;
   for (const auto& [name, gradient] : pieces.gradients) {
     const ValueInfo& parameter = pieces.graph.info(pieces.graph.find(name));
-    trained.push_back({s.graph.state(name, parameter.desc, parameter.state), s.graph.state(kGradientSum + name, pieces.graph.desc(gradient))});
+    const Value state = s.graph.state(name, parameter.desc, parameter.state);
+    trained.push_back(factors.trained(s.graph, state, s.graph.state(kGradientSum + name, pieces.graph.desc(gradient))));
   }
   add_optimizers(s, optimizer, settings, trained);
   return s;
@@ -219,7 +285,7 @@ StepGraph evaluation_graph(const NetworkSettings& n) {
   add_images(s, n, false);
   add_network(s, n, false);
   fuse_for_inference(s.graph);
-  add_loss(s, n, {}, kEvalSums);
+  add_loss(s, n, nullptr, kEvalSums);
   if (s.probabilities) s.graph.output(s.probabilities, "probabilities");
   return s;
 }

@@ -3,6 +3,7 @@
 // share parameters through States.
 //
 //   pixels u8 [n,s,s,c0] ─ normalize ─► images [n,s,s,c] ─ model ─► logits [n,k] ─ softmax_cross_entropy ─► loss [1]
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,12 @@ struct NetworkSettings {
   double dropout = -1;              // -1: the model's own
   bool warp = false;                // while training, pictures go through ops::warp
   double label_smoothing = 0, focal_gamma = 0;  // of the training loss
+  bool mix = false;                 // while training, pictures meet partners: see StepGraph::partner_pixels
+  bool soft_targets = false;        // the training loss takes StepGraph::targets, smoothed and weighted already
+  bool ccc = false;                 // the training loss of valence and arousal is 1 - CCC, else the mean square
+  std::array<double, 3> task_weights{1, 1, 1};  // of the training loss: classes, valence, arousal
+  double backbone_rate = 1;         // what the backbone's learning rates are multiplied by
+  bool decay_all = true;            // false: biases and the scales and shifts of norms do not decay
   bool frozen_batch_norm = false;   // while training
   bool same_padding = false;        // see ModelOptions
   BatchNormChoice batch_norm;       // see ModelOptions
@@ -38,7 +45,7 @@ struct NetworkSettings {
   std::string classifier() const { return classifier_of(*model, head); }
 };
 
-// One number an image, and its loss: the mean square over the images whose mask is 1.
+// One number an image, and its loss over the images whose mask is 1.
 struct Regression {
   Value prediction, target, mask;   // f32 [n,1]; invalid without valence_arousal
   Value share;                      // as StepGraph::class_share
@@ -53,9 +60,12 @@ struct StepGraph {
   Graph graph;
   Value pixels, augment;            // u8 [n,s,s,c0], i32 [n,4]; invalid when pixel_channels is 0
   Value warp;                       // f32 [n,20], see ops::warp; training with NetworkSettings::warp only
+  Value partner_pixels, partner_augment, partner_warp;  // as those of the pictures; training with NetworkSettings::mix only
+  Value share;                      // f32 [n,s,s,1]: of the picture, the rest is its partner's; there, too
   Value images;                     // f32 [n,s,s,c]
   Value labels;                     // i32 [n]; negative: the row is ignored
-  Value class_weights;              // f32 [k]
+  Value class_weights;              // f32 [k]; invalid with soft targets
+  Value targets, target_scale;      // f32 [n,k], [1]: see SoftTargets in mix.h; training with NetworkSettings::soft_targets only
   Value step;                       // i32 [5], see ops::dropout; invalid when there is no dropout
   Value hyper;                      // f32 [8]; training only, without sum_gradients
   Value ema_decay;                  // f32 [1]; with OptimizerSettings::ema, where hyper is
@@ -74,7 +84,7 @@ struct StepGraph {
 StepGraph training_graph(const NetworkSettings&, const OptimizerDef&, const OptimizerSettings&, bool keep_gradients = false);
 
 // What follows when training_graph() with sum_gradients has run for every piece; `pieces` is what it returned.
-StepGraph optimizer_graph(const StepGraph& pieces, const OptimizerDef&, const OptimizerSettings&);
+StepGraph optimizer_graph(const NetworkSettings&, const StepGraph& pieces, const OptimizerDef&, const OptimizerSettings&);
 
 // Running statistics, no dropout, no smoothing; ends in classification_sums over kEvalSums.
 StepGraph evaluation_graph(const NetworkSettings&);

@@ -35,7 +35,7 @@ StepPlan plan_step(const NetworkSettings& network, int pieces, const OptimizerDe
   p.step_plan = make_plan(p.step.graph, target);
   p.mixes_images = std::ranges::any_of(p.step.graph.nodes(), [](const Node& n) { return n.op->mixes_images; });
   if (pieces == 1) return p;
-  p.optimizer = optimizer_graph(p.step, optimizer, settings);
+  p.optimizer = optimizer_graph(p.network, p.step, optimizer, settings);
   p.optimizer_plan = make_plan(p.optimizer.graph, target);
   return p;
 }

@@ -59,7 +59,7 @@ Stepper::Stepper(Device& device, States& states, StepPlan plan) : plan_(std::mov
 
 void Stepper::set_class_weights(const std::vector<float>& weights) {
   class_weights_ = weights;
-  executor_->write(plan_.step.class_weights, weights);
+  if (plan_.step.class_weights) executor_->write(plan_.step.class_weights, weights);
 }
 
 void Stepper::submit_piece(const StepInputs& in, int piece) {
@@ -70,6 +70,16 @@ void Stepper::submit_piece(const StepInputs& in, int piece) {
   e.write(s.pixels, part(in.pixels, piece, pieces));
   e.write(s.augment, part(in.augment, piece, pieces));
   if (s.warp) e.write(s.warp, part(in.warp, piece, pieces));
+  if (s.share) {
+    e.write(s.partner_pixels, part(in.partner_pixels, piece, pieces));
+    e.write(s.partner_augment, part(in.partner_augment, piece, pieces));
+    if (s.partner_warp) e.write(s.partner_warp, part(in.partner_warp, piece, pieces));
+    e.write(s.share, part(in.share, piece, pieces));
+  }
+  if (s.targets) {
+    e.write(s.targets, part(in.targets, piece, pieces));
+    e.write(s.target_scale, std::vector<float>{in.target_scale});
+  }
   e.write(s.labels, part(in.labels, piece, pieces));
   if (s.hyper) write_update(e, s, in);
   if (s.step) {

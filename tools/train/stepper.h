@@ -20,6 +20,11 @@ struct StepInputs {
   std::span<const float> warp = {};  // [n,20]; networks with warp
   double ema_decay = 0;              // of this step; networks with averages
   std::span<const float> valence = {}, arousal = {};  // [n], NaN: unknown; empty for networks without them
+  std::span<const uint8_t> partner_pixels = {};       // networks that mix: as pixels, augment and warp
+  std::span<const int32_t> partner_augment = {};
+  std::span<const float> partner_warp = {}, share = {};  // share [n,s,s,1]
+  std::span<const float> targets = {};                // [n,k]; networks with soft targets
+  float target_scale = 0;
 };
 
 // What is known of a batch: [n], NaN where it is not.
@@ -29,7 +34,7 @@ class Stepper {
  public:
   Stepper(Device&, States&, StepPlan);
 
-  void set_class_weights(const std::vector<float>&);  // by class; all 1 before
+  void set_class_weights(const std::vector<float>&);  // by class; all 1 before; soft targets have them in themselves
   // Starts forward, backward and optimizer on a batch, behind the step on its way; fails when two are.
   void submit(const StepInputs&);
   double finish();                    // waits for the oldest; the loss of its batch

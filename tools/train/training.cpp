@@ -53,6 +53,11 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.label_smoothing = s.label_smoothing;
   n.focal_gamma = s.focal_gamma;
   n.warp = s.warp.any();
+  n.mix = n.soft_targets = s.mix.any();
+  n.ccc = s.va_loss == "ccc";
+  n.task_weights = s.loss_weights();
+  n.backbone_rate = s.backbone_rate;
+  n.decay_all = s.norm_decay;
   n.storage = storage_of(s.precision);
   n.recompute = s.recompute;
   n.head = s.head;
@@ -312,16 +317,73 @@ Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span
   return b;
 }
 
+namespace {
+
+// Row i of what has n rows of equal length becomes row n-1-i.
+template <class T>
+std::vector<T> reversed_rows(std::span<const T> values, size_t n) {
+  std::vector<T> out;
+  out.reserve(values.size());
+  const size_t each = values.size() / n;
+  for (size_t i = n; i-- > 0;) out.insert(out.end(), values.begin() + ptrdiff_t(i * each), values.begin() + ptrdiff_t((i + 1) * each));
+  return out;
+}
+
+}  // namespace
+
+void Training::mix(Batch& b, std::span<const uint8_t> pixels, int64_t index) const {
+  const size_t n = b.labels.size(), k = class_weights_.size();
+  const BatchMix m = batch_mix(settings_.mix, settings_.seed, index, settings_.size);
+  b.partner_pixels = reversed_rows(pixels, n);
+  b.partner_augment = reversed_rows<int32_t>(b.augment, n);
+  b.partner_warp = reversed_rows<float>(b.warp, n);
+  b.share = pixel_shares(m, int(n), settings_.size);
+  std::vector<double> rows(n * k);
+  for (size_t i = 0; i < n; ++i)
+    if (b.labels[i] >= 0) rows[i * k + size_t(b.labels[i])] = 1;
+  b.targets = soft_targets(mixed_rows(rows, k, m.share), class_weights_, settings_.label_smoothing);
+  b.valence = mixed_values(b.valence, m.share);
+  b.arousal = mixed_values(b.arousal, m.share);
+}
+
 void Training::start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels) {
   const int64_t index = at_.order(steps_per_epoch_) + int64_t(steps_.size());
   const double lr = rate(index);
-  const Batch b = batch_of(positions, pixels);
+  Batch b = batch_of(positions, pixels);
+  if (network_.mix) mix(b, pixels, index);
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
   if (stepper_->scales_loss()) finish_steps();
-  stepper_->submit({.pixels = pixels, .augment = b.augment, .labels = b.labels,
-                    .hyper = optimizer_.hyper(optimizer_settings(index), lr, index + 1 - skipped_steps_), .seed = settings_.seed, .index = index,
-                    .warp = b.warp, .ema_decay = ema_decay(settings_.ema, index), .valence = b.valence, .arousal = b.arousal});
+  submit(b, pixels, optimizer_.hyper(optimizer_settings(index), lr, index + 1 - skipped_steps_), index);
   steps_.push_back({lr, std::move(positions)});
+}
+
+void Training::submit(const Batch& b, std::span<const uint8_t> pixels, const Hyper& hyper, int64_t index) {
+  stepper_->submit({.pixels = pixels, .augment = b.augment, .labels = b.labels, .hyper = hyper, .seed = settings_.seed, .index = index,
+                    .warp = b.warp, .ema_decay = ema_decay(settings_.ema, index), .valence = b.valence, .arousal = b.arousal,
+                    .partner_pixels = b.partner_pixels, .partner_augment = b.partner_augment, .partner_warp = b.partner_warp, .share = b.share,
+                    .targets = b.targets.targets, .target_scale = b.targets.scale});
+}
+
+RateSearch Training::find_rate(const RateRange& range) {
+  std::vector<std::vector<int64_t>> batches;
+  for (uint32_t epoch = 0; int(batches.size()) < range.steps; ++epoch)
+    for (auto& batch : sampler_->epoch(epoch)) batches.push_back(std::move(batch));
+  batches.resize(size_t(range.steps));
+  BatchLoader loader(*train_, std::move(batches));
+  RateSearch search;
+  std::vector<int64_t> positions;
+  std::vector<uint8_t> pixels;
+  for (int step = 0; !stop_requested() && loader.next(positions, pixels); ++step) {
+    const double lr = rate_at(range, step);
+    Batch b = batch_of(positions, pixels);
+    if (network_.mix) mix(b, pixels, step);
+    if (stepper_->scales_loss()) skipped_steps_ = int64_t(states_.read(kLossScaleCounts)[1]);
+    submit(b, pixels, optimizer_.hyper(settings_.optimizer_settings(), lr, step + 1 - skipped_steps_), step);
+    if (!add_point(search, lr, stepper_->finish())) break;
+    if (hooks_.progress) hooks_.progress("trying learning rates", size_t(step) + 1, size_t(range.steps));
+  }
+  conclude(search);
+  return search;
 }
 
 void Training::finish_step() {

@@ -14,6 +14,7 @@
 #include "tools/data/sampler.h"
 #include "tools/train/evaluator.h"
 #include "tools/train/monitor.h"
+#include "tools/train/rate_search.h"
 #include "tools/train/run_folder.h"
 #include "tools/train/settings.h"
 #include "tools/train/stepper.h"
@@ -67,6 +68,9 @@ class Training {
 
   TrainResult run(RunFolder&);
 
+  // Instead of run(): trains with rising rates, from the beginning, and leaves nothing but what it saw.
+  RateSearch find_rate(const RateRange&);
+
  private:
   using Clock = std::chrono::steady_clock;
   void decode();
@@ -88,7 +92,14 @@ class Training {
   struct Batch {
     std::vector<int32_t> labels, augment;
     std::vector<float> valence, arousal, warp;
+    // With NetworkSettings::mix only.
+    std::vector<uint8_t> partner_pixels;
+    std::vector<int32_t> partner_augment;
+    std::vector<float> partner_warp, share;
+    SoftTargets targets;
   };
+  void mix(Batch&, std::span<const uint8_t> pixels, int64_t index) const;
+  void submit(const Batch&, std::span<const uint8_t> pixels, const Hyper&, int64_t index);
   Batch batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels) const;  // with this epoch's augmentation
   void start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels);
   void finish_step();   // the oldest of steps_
