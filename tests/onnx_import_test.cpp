@@ -286,3 +286,17 @@ TEST_CASE("sizes that a few bytes ask for are bounded, and wrong models say what
   refused(Model(13).input("x", counted({1, 1, 2, 2, 2})).node("Conv", {"x", "x"}, {"y"}), "3 spatial dimensions, expected 1 or 2");
   refused(Model(13).input("x", counted({2})).constant("big", whole({int64_t(1) << 40})).node("Cast", {"x"}, {"z"}, {{"to", 7}}).node("Add", {"z", "big"}, {"y"}), "does not fit 32 bits");
 }
+
+TEST_CASE("an axis of a scalar is refused, with the node", "[onnx]") {
+  for (const char* op : {"Split", "Gather"}) {
+    INFO(op);
+    Model m(13);
+    m.input("x", counted({})).constant("i", whole({0})).node(op, std::string(op) == "Gather" ? std::vector<std::string>{"x", "i"} : std::vector<std::string>{"x"}, {"y"});
+    try {
+      m.run();
+      FAIL("accepted");
+    } catch (const Error& e) {
+      CHECK(std::string(e.what()).find(op) != std::string::npos);
+    }
+  }
+}

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "graph/executor.h"
 #include "graph/reference.h"
@@ -192,7 +193,11 @@ class Importer {
 
   std::vector<OnnxTensor> imported(const OnnxNode& n, const OnnxOperator& op, std::vector<OnnxTensor> in, OnnxTarget& target) {
     NodeImport import(model_, n, std::move(in), target);
-    op.import(import);
+    try {
+      op.import(import);
+    } catch (const std::out_of_range&) {   // shapes are read with at()
+      import.wrong("an axis or a dimension that its inputs do not have");
+    }
     for (size_t i = 0; i < n.out.size(); ++i)
       if (import.wants(int(i)) && !import.results[i].known && !import.results[i].value) import.unsupported("output {} is not made", i);
     return std::move(import.results);
