@@ -83,6 +83,7 @@ void conv(NodeImport& c) {
 void conv_transpose(NodeImport& c) {
   const OnnxTensor &x = c.in(0), &w = c.in(1);
   check_images(c, x);
+  if (w.rank() != x.rank()) c.wrong("a filter of rank {} for images of rank {}", w.rank(), x.rank());
   const size_t spatial = size_t(x.rank() - 2);
   Window win = window(c, x, Integers(w.shape.begin() + 2, w.shape.end()));
   const int64_t groups = c.integer("group", 1);
