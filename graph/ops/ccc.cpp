@@ -13,27 +13,17 @@ namespace vkfer::ops {
 
 namespace {
 
-void check_inputs(const InputCheck& check) {
-  check.dtype(0, "prediction", DType::f32);
-  check.rank(0, "prediction", 2);
-  check.not_empty(0, "prediction");
-  for (size_t i = 1; i < 3; ++i) {
-    check.same_shape(i, i == 1 ? "target" : "mask", 0, "prediction");
-    check.dtype(i, i == 1 ? "target" : "mask", DType::f32);
-  }
-}
-
 std::vector<TensorDesc> ccc_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
   const InputCheck check("ccc_loss", label, in);
   check.count(3);
-  check_inputs(check);
+  check.masked_comparison();
   return {{Shape{1}}};
 }
 
 std::vector<TensorDesc> grad_shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
   const InputCheck check("ccc_loss_grad", label, in);
   check.count(4);
-  check_inputs(check);
+  check.masked_comparison();
   check.shape(3, "dloss", Shape{1});
   return {in[0]};
 }

@@ -12,8 +12,7 @@ namespace {
 std::vector<TensorDesc> shape(const Attrs&, std::span<const TensorDesc> in, std::string_view label) {
   const InputCheck check("squared_error_sums", label, in);
   check.count(4);
-  check.rank(0, "prediction", 2), check.not_empty(0, "prediction");
-  for (size_t i = 0; i < 3; ++i) check.dtype(i, "prediction, target, mask", DType::f32), check.same_shape(i, "target, mask", 0, "prediction");
+  check.masked_comparison();
   check.dtype(3, "old", DType::f32), check.shape(3, "old", Shape{2});
   return {in[3]};
 }

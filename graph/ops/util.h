@@ -54,6 +54,17 @@ class InputCheck {
       fail(op_, "'{}': {} is stored as {}, expected f32 or f16. Fix: insert a cast.", label_, name,
            dtype_name(in_[i].dtype));
   }
+  // Inputs 0 to 2 of what compares numbers with targets: prediction [n,k], and target and mask like it, all f32.
+  void masked_comparison() const {
+    dtype(0, "prediction", DType::f32);
+    rank(0, "prediction", 2);
+    not_empty(0, "prediction");
+    for (size_t i = 1; i < 3; ++i) {
+      const char* name = i == 1 ? "target" : "mask";
+      same_shape(i, name, 0, "prediction");
+      dtype(i, name, DType::f32);
+    }
+  }
   void not_empty(size_t i, std::string_view name) const {
     if (in_[i].elements() <= 0)
       fail(op_, "'{}': {} is empty ({}). Fix: every size must be at least 1.", label_, name, in_[i].to_string());

@@ -180,6 +180,7 @@ struct Network {
   Input input;
   std::string map, features, classifier;           // classifier: our name of the layer; its weights are in `own`
   std::map<std::string, WeightTensor> own;         // weights, by state
+  std::string definitions[2];                      // without and with the neck, once asked for: every best epoch asks
 };
 
 // Below this reserved ones of training begin; see LoadOptions::ignored_prefixes.
@@ -248,7 +249,9 @@ OnnxModel joined(const Network& net, bool with_neck) {
 }
 
 // The graph without what is in a file of weights anyway: those initializers become inputs.
-std::string definition_of(const Network& net, bool with_neck) {
+const std::string& definition_of(Network& net, bool with_neck) {
+  std::string& made = net.definitions[with_neck];
+  if (!made.empty()) return made;
   OnnxModel m = joined(net, with_neck);
   m.metadata = {{kImages, net.input.name}, {kMap, net.map}, {kFeatures, net.features}, {kClassifier, net.classifier},
                 {kSize, std::to_string(net.input.size)}, {kChannels, std::to_string(net.input.channels)}};
@@ -263,7 +266,7 @@ std::string definition_of(const Network& net, bool with_neck) {
     m.inputs.push_back(port);
     it = m.initializers.erase(it);
   }
-  return onnx_bytes(m);
+  return made = onnx_bytes(m);
 }
 
 Preprocessing preprocessing_of(const OnnxModel& model) {

@@ -14,29 +14,6 @@ bool wants_folding(const std::string& answer) {
   return true;
 }
 
-// The network as it infers, for one image; the model takes any number.
-ModelOptions inference_options(const NetworkSettings& n) {
-  ModelOptions options;
-  options.size = n.size;
-  options.channels = n.channels;
-  options.classes = n.classes;
-  options.head = n.head;
-  options.same_padding = n.same_padding;
-  options.batch_norm = n.batch_norm;
-  options.valence_arousal = n.valence_arousal;
-  return options;
-}
-
-Graph inference_graph(const NetworkSettings& n) {
-  Graph graph;
-  const Value images = graph.input("images", {{1, n.size, n.size, n.channels}, DType::f32});
-  const BuiltModel built = build_model(*n.model, graph, images, {}, inference_options(n));
-  if (built.logits) graph.output(built.logits, "logits");
-  if (built.valence) graph.output(built.valence, "valence");
-  if (built.arousal) graph.output(built.arousal, "arousal");
-  return graph;
-}
-
 void run_export(Arguments& a, Console& console) {
   if (!a.given("--onnx") && !a.given("--safetensors")) fail("usage", "nothing to write. Fix: --onnx model.onnx or --safetensors model.safetensors");
   const bool fold = wants_folding(a.fold_batch_norm);
@@ -52,7 +29,7 @@ void run_export(Arguments& a, Console& console) {
 
   Json answer = {{"model", n.model->name}, {"weights", trained.saved.weights.source}};
   if (a.given("--onnx")) {
-    OnnxModel model = n.model->onnx ? export_onnx_network(*n.model, inference_options(n), fitted.values, {.fold_batch_norm = fold})
+    OnnxModel model = n.model->onnx ? export_onnx_network(*n.model, model_options(n, false), fitted.values, {.fold_batch_norm = fold})
                                     : export_onnx(graph, fitted.values, {.fold_batch_norm = fold});
     model.metadata = file.metadata;
     if (fold) model.metadata.erase("model");   // its weights are no longer that network's, but the graph's own

@@ -50,19 +50,6 @@ void list(Console& console, const char* title, const std::vector<std::string>& n
   for (const std::string& name : names) console.line("  " + name);
 }
 
-Graph network_graph(const NetworkSettings& n) {
-  Graph graph;
-  ModelOptions options;
-  options.size = n.size;
-  options.channels = n.channels;
-  options.classes = n.classes;
-  options.head = n.head;
-  options.valence_arousal = n.valence_arousal;
-  const Value images = graph.input("images", {{1, n.size, n.size, n.channels}, DType::f32});
-  build_model(*n.model, graph, images, {}, options);
-  return graph;
-}
-
 // What the file says, and what the command line adds to that.
 SavedNetwork described(const Arguments& a) {
   const int classes = a.partial && a.given("--num-classes") ? a.classes : 0;
@@ -92,7 +79,7 @@ void run_import(Arguments& a, Console& console) {
   const StemChannels stem = stem_channels(a.adapt_stem);
   const SavedNetwork saved = described(a);
   const NetworkSettings& n = saved.network;
-  const Graph graph = network_graph(n);
+  const Graph graph = inference_graph(n);
   const FittedWeights fitted = fit_weights(saved.weights, graph, {.classifier = n.classifier(), .partial = a.partial, .stem = stem});
   if (fitted.values.empty()) fail("weights", "{}: nothing in it fits {}. Fix: choose the model these weights belong to", saved.weights.source, n.model->name);
 

@@ -142,14 +142,22 @@ TrainOutcome Trainer::finished(const TrainJob& job) const {
   return {job.path, {.finished = true, .history = job.checkpoint->history, .best_epoch = job.checkpoint->best_epoch}, job.config, job.settings, ""};
 }
 
-RateSearch Trainer::find_rate(TrainJob job, TrainReport& report) {
+Dataset Trainer::open(TrainJob& job) {
   check_settings(job.settings);
-  const Dataset dataset = open_data(job.settings, console_);
+  Dataset dataset = open_data(job.settings, console_);
   check_expected_classes(arguments_.class_names, dataset);
-  job.settings = resolve_settings(job.settings, dataset.native_size());
-  const std::string warning = follow_weights(job.settings);
-  if (!warning.empty()) console_.notice(warning);
+  check_same_data(job, dataset);
+  if (!job.folder) {
+    job.settings = resolve_settings(job.settings, dataset.native_size());
+    const std::string warning = follow_weights(job.settings);
+    if (!warning.empty()) console_.notice(warning);
+  }
   if (!guard_) guard_.emplace();
+  return dataset;
+}
+
+RateSearch Trainer::find_rate(TrainJob job, TrainReport& report) {
+  const Dataset dataset = open(job);
   RateSearch found = Training(device(), dataset, job.settings, {}, report.hooks()).find_rate({});
   check_validation(device(), console_);
   return found;
@@ -159,16 +167,7 @@ TrainOutcome Trainer::run(TrainJob job, TrainReport& report, const std::function
   std::optional<TrainStart> from;
   if (job.folder) from.emplace();
   if (job.checkpoint) from = {job.checkpoint->history, job.checkpoint->epoch, job.checkpoint->step};
-  check_settings(job.settings);
-  const Dataset dataset = open_data(job.settings, console_);
-  check_expected_classes(arguments_.class_names, dataset);
-  check_same_data(job, dataset);
-  if (!job.folder) {
-    job.settings = resolve_settings(job.settings, dataset.native_size());
-    const std::string warning = follow_weights(job.settings);
-    if (!warning.empty()) console_.notice(warning);
-  }
-  if (!guard_) guard_.emplace();
+  const Dataset dataset = open(job);
   TrainHooks hooks = report.hooks();
   if (watch) watch(hooks);
   if (logs_) hooks = logs_->around(std::move(hooks));

@@ -65,6 +65,8 @@ class Trainer {
 
  private:
   const Arguments& arguments_;
+  Dataset open(TrainJob&);   // its data; settings checked, and of a new job resolved
+
   Console& console_;
   TrainLogs* const logs_;
   std::unique_ptr<Device> device_;

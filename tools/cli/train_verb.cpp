@@ -8,8 +8,6 @@
 namespace vkfer {
 namespace {
 
-namespace fs = std::filesystem;
-
 TrainJob job_of(const Arguments& a, Console& console) {
   const AskedTraining asked = asked_training(a);
   if (a.given("--resume") && is_run(a.resume)) {

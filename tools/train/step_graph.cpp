@@ -44,23 +44,8 @@ void add_images(StepGraph& s, const NetworkSettings& n, bool training) {
 }
 
 void add_network(StepGraph& s, const NetworkSettings& n, bool training) {
-  ModelOptions options;
-  options.size = n.size;
-  options.channels = n.channels;
-  options.classes = n.classes;
-  options.batch = n.batch;
-  options.training = training;
-  options.dropout = n.dropout;
-  options.storage = n.storage;
-  options.same_padding = n.same_padding;
-  options.batch_norm = n.batch_norm;
-  options.frozen_batch_norm = n.frozen_batch_norm;
-  options.head = n.head;
-  options.freeze = training ? n.freeze : "";
-  options.valence_arousal = n.valence_arousal;
-  options.stochastic = n.stochastic;
   const Value step = training ? s.graph.input("step", {{5}, DType::i32}) : Value{};
-  const BuiltModel built = build_model(*n.model, s.graph, s.images, step, options);
+  const BuiltModel built = build_model(*n.model, s.graph, s.images, step, model_options(n, training));
   s.step = built.step;
   s.logits = built.logits;
   s.valence.prediction = built.valence;
@@ -238,6 +223,37 @@ class Factors {
 Value loss_scale_state(Graph& g) { return g.state(kLossScale, {{1}, DType::f32}, {.init = kInitialLossScale}); }
 
 }  // namespace
+
+ModelOptions model_options(const NetworkSettings& n, bool training) {
+  ModelOptions options;
+  options.size = n.size;
+  options.channels = n.channels;
+  options.classes = n.classes;
+  options.batch = n.batch;
+  options.training = training;
+  options.dropout = n.dropout;
+  options.storage = n.storage;
+  options.same_padding = n.same_padding;
+  options.batch_norm = n.batch_norm;
+  options.frozen_batch_norm = n.frozen_batch_norm;
+  options.head = n.head;
+  options.freeze = training ? n.freeze : "";
+  options.valence_arousal = n.valence_arousal;
+  options.stochastic = n.stochastic;
+  return options;
+}
+
+Graph inference_graph(const NetworkSettings& n) {
+  ModelOptions options = model_options(n, false);
+  options.batch = 1;
+  Graph graph;
+  const Value images = graph.input("images", {{1, n.size, n.size, n.channels}, DType::f32});
+  const BuiltModel built = build_model(*n.model, graph, images, {}, options);
+  if (built.logits) graph.output(built.logits, "logits");
+  if (built.valence) graph.output(built.valence, "valence");
+  if (built.arousal) graph.output(built.arousal, "arousal");
+  return graph;
+}
 
 StepGraph training_graph(const NetworkSettings& n, const OptimizerDef& optimizer, const OptimizerSettings& settings,
                          bool keep_gradients) {

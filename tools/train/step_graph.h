@@ -78,6 +78,12 @@ struct StepGraph {
   std::vector<std::pair<std::string, Value>> gradients;  // by parameter's name; training only
 };
 
+// What build_model() is to build of it, for training or not.
+ModelOptions model_options(const NetworkSettings&, bool training);
+
+// The network alone as it infers, unfused, for one image: `images` in, every output named and readable.
+Graph inference_graph(const NetworkSettings&);
+
 // Ends in the optimizer's updates and in classification_sums over kTrainSums. `keep_gradients` makes them readable.
 // With sum_gradients a run takes a piece of the batch, and ends in sums of gradients instead: loss and gradients are those of the
 // piece times its share, so that over the pieces they add up to the batch's. optimizer_graph() then does the rest of the step.
