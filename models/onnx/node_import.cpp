@@ -154,7 +154,7 @@ std::vector<double> NodeImport::numbers_of(int i) const {
 }
 
 int64_t NodeImport::axis(int64_t a, int64_t rank) const {
-  if (a < -rank || a >= std::max<int64_t>(rank, 1)) wrong("axis {} of a tensor of rank {}", a, rank);
+  if (a < -rank || a >= rank) wrong("axis {} of a tensor of rank {}", a, rank);
   return a < 0 ? a + rank : a;
 }
 

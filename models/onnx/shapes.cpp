@@ -254,7 +254,6 @@ void slice_10(NodeImport& c) { slice(c, c.integers_of(1), c.integers_of(2), c.gi
 
 void split(NodeImport& c) {
   const OnnxTensor& x = c.in(0);
-  if (x.rank() == 0) c.wrong("a scalar");
   const int64_t axis = c.axis(c.integer("axis", 0), x.rank()), n = x.shape.at(size_t(axis));
   Integers sizes = c.opset() < 13 ? c.integers("split", {}) : c.given(1) ? c.integers_of(1) : Integers{};
   if (sizes.empty()) {
