@@ -171,6 +171,14 @@ Counted count(const ModelInfo& model, ModelOptions options, const std::string& f
 
 }  // namespace
 
+std::vector<std::string> trainable_names(const ModelInfo& model, const ModelOptions& options) {
+  const Counted c = count(model, options, options.freeze);
+  std::vector<std::string> names;
+  for (Value v : c.graph.states())
+    if (c.graph.info(v).state.trainable) names.push_back(c.graph.info(v).name);
+  return names;
+}
+
 ModelSummary summarise(const ModelInfo& model, const ModelOptions& options) {
   const Counted whole = count(model, options, "");
   ModelSummary summary;

@@ -109,6 +109,9 @@ BuiltModel build_model(const ModelInfo& model, Graph&, Value images, Value step,
 // The names of the backbone's parameters and running statistics.
 std::vector<std::string> backbone_states(const ModelInfo&, int channels);
 
+// The names of the parameters that train under options.freeze.
+std::vector<std::string> trainable_names(const ModelInfo&, const ModelOptions&);
+
 struct ModelSummary {
   int64_t parameters = 0;               // running statistics not counted
   int64_t running_statistics = 0;       // which Keras counts as parameters

@@ -72,6 +72,8 @@ TEST_CASE("tool: wrong usage is refused with a remedy, and nothing is written", 
   expect_refused(place, "train --head gpa", "did you mean gap?");
   expect_refused(place, "train --freeze blocks:", "--freeze blocks:4");
   expect_refused(place, "train --freeze none --freeze-backbone", "give one of them");
+  expect_refused(place, "train --freeze-epochs 2", "nothing is frozen. Fix: --freeze backbone");
+  expect_refused(place, "train --freeze backbone --unfreeze-blocks 1", "Fix: --freeze-epochs 1");
   expect_refused(place, "dump vgg16 --freeze blocks:6 --training", "vgg16 has 5 blocks");
   expect_refused(place, "dump resnet18 --freeze layer9 --training", "no layer of that name");
   expect_refused(place, "dump resnet18 --num-classes 0", "classes");

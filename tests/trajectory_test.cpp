@@ -9,6 +9,7 @@
 #include "tests/fixture_generator.h"
 #include "tests/op_shader.h"
 #include "tools/train/mix.h"
+#include "tools/train/phases.h"
 #include "tools/train/schedule.h"
 #include "tools/train/stepper.h"
 
@@ -26,6 +27,11 @@ struct Row {
   std::string text(const char* name) const { return j.value(name, std::string()); }
   bool soft() const { return j.contains("share"); }
   bool weighted() const { return j.value("class_weights", false); }
+  // The head alone, then the last block with it, then all: each for so many steps.
+  FreezePhases phases() const {
+    const int every = j.value("unfreeze_every", 0);
+    return every ? FreezePhases{{"backbone", "blocks:1", ""}, every} : FreezePhases{{""}};
+  }
 };
 
 NetworkSettings network_of(const Row& row) {
@@ -74,7 +80,7 @@ std::vector<T> reversed(const std::vector<T>& v) {
 }
 
 std::vector<double> losses_of(const Row& row, int pieces) {
-  const NetworkSettings network = network_of(row);
+  NetworkSettings network = network_of(row);
   const OptimizerDef& optimizer = find_optimizer(row.text("optimizer"));
   OptimizerSettings settings;
   settings.momentum = row.number("momentum", 0);
@@ -87,23 +93,35 @@ std::vector<double> losses_of(const Row& row, int pieces) {
   times.warmup_steps = 0;
   times.drop_every = 20;
   times.drop_factor = 0.1;
+  const FreezePhases phases = row.phases();
   States states(test_device());
-  Stepper stepper(test_device(), states, plan_step(network, pieces, optimizer, settings, Target{}));
   const std::vector<float> weights = row.weighted() ? kWeights : std::vector<float>(kClasses, 1.0f);
-  stepper.set_class_weights(weights);
-  initialise(stepper.graph(), states, 1);
-  for (const Value v : stepper.graph().states()) {
-    const ValueInfo& info = stepper.graph().info(v);
+  const auto stepper_in = [&](int phase) {
+    network.freeze = phases.freezes[size_t(phase)];
+    network.freezes_before.assign(phases.freezes.begin(), phases.freezes.begin() + phase);
+    auto made = std::make_unique<Stepper>(test_device(), states, plan_step(network, pieces, optimizer, settings, Target{}));
+    made->set_class_weights(weights);
+    return made;
+  };
+  std::unique_ptr<Stepper> stepper = stepper_in(0);
+  const Graph whole = training_graph(network_of(row), optimizer, settings).graph;
+  initialise(whole, states, 1);
+  for (const Value v : whole.states()) {
+    const ValueInfo& info = whole.info(v);
     if (info.state.trainable) states.write(info.name, from_torch(info, fixture::parameter(info.name, torch_shape(info))));
   }
   const std::vector<int32_t> augment(kBatch * 4, 0);
   std::vector<double> losses;
   for (int step = 0; step < kSteps; ++step) {
+    if (phases.at(step) != phases.at(std::max(0, step - 1))) stepper = stepper_in(phases.at(step));
     const Batch b = batch(step % kBatches);
     if (schedule.momentum) settings.momentum = schedule.momentum(times, step);
     const double lr = learning_rate(schedule, times, row.number("lr", 0), step);
     StepInputs in{.pixels = b.pixels, .augment = augment, .labels = b.labels, .hyper = optimizer.hyper(settings, lr, step + 1), .index = step,
                   .valence = b.valence, .arousal = b.arousal};
+    std::vector<Hyper> joined;
+    for (int phase = 1; phase <= phases.at(step); ++phase) joined.push_back(optimizer.hyper(settings, lr, step + 1 - phase * phases.epochs));
+    in.joined_hyper = joined;
     const std::vector<uint8_t> partner = reversed(b.pixels);
     std::vector<float> share;
     SoftTargets targets;
@@ -116,7 +134,7 @@ std::vector<double> losses_of(const Row& row, int pieces) {
       targets = soft_targets(mixed_rows(rows, kClasses, mix.share), weights, network.label_smoothing);
       in.partner_pixels = partner, in.partner_augment = augment, in.share = share, in.targets = targets.targets, in.target_scale = targets.scale;
     }
-    losses.push_back(stepper.run(in));
+    losses.push_back(stepper->run(in));
   }
   return losses;
 }
@@ -125,7 +143,7 @@ std::vector<double> losses_of(const Row& row, int pieces) {
 
 TEST_CASE("50 steps of every optimizer, schedule and loss as PyTorch takes them", "[train][trajectory][device]") {
   const auto file = nlohmann::json::parse(std::ifstream(std::filesystem::path(VKFER_FIXTURES) / "trajectories.json"));
-  CHECK(file.size() >= 19);
+  CHECK(file.size() >= 20);
   for (const auto& [name, entry] : file.items()) {
     INFO(name);
     const auto expected = entry["losses"].get<std::vector<double>>();

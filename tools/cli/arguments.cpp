@@ -157,6 +157,8 @@ const std::vector<Argument>& table() {
       {"--recompute", "", "less memory: activations computed twice", flag(&A::recompute)},
       {"--head", "HEAD", "gap,dense512,dropout0.5 or a name; see models", option(&A::head)},
       {"--freeze", "WHAT", "none, backbone, blocks:N or layers by name", option(&A::freeze)},
+      {"--freeze-epochs", "N", "frozen so long, then trained, too", option(&A::freeze_epochs), range(&A::freeze_epochs, 0, 1000000)},
+      {"--unfreeze-blocks", "K", "the last K first, then K more, ...", option(&A::unfreeze_blocks), range(&A::unfreeze_blocks, 0, 10000)},
       {"--freeze-backbone", "", "the same as --freeze backbone", value(&A::freeze, "backbone")},
       {"--va", "", "outputs for valence and arousal, too", flag(&A::valence_arousal)},
       {"--recipe", "NAME|FILE", "settings from a recipe: see vkfer recipes", option(&A::recipe)},

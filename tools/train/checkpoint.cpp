@@ -38,7 +38,7 @@ Json header_of(const Checkpoint& c) {
                        {"learning_rate", r.learning_rate}, {"seconds", r.seconds}});
   for (const auto& [name, bytes] : c.states) states.push_back({{"name", name}, {"bytes", bytes.size()}});
   return {{"epoch", c.epoch}, {"step", c.step}, {"finished", c.finished}, {"epoch_seconds", c.epoch_seconds},
-          {"best_epoch", c.best_epoch}, {"history", history},
+          {"best_epoch", c.best_epoch}, {"skipped_before", c.skipped_before}, {"history", history},
           {"arithmetic", {{"target", target_json(c.arithmetic.target)},
                           {"training_signature", c.arithmetic.training_signature},
                           {"evaluation_signature", c.arithmetic.evaluation_signature},
@@ -53,6 +53,7 @@ Checkpoint from_header(const Json& j) {
   j.at("finished").get_to(c.finished);
   j.at("epoch_seconds").get_to(c.epoch_seconds);
   j.at("best_epoch").get_to(c.best_epoch);
+  if (j.contains("skipped_before")) j.at("skipped_before").get_to(c.skipped_before);  // not in checkpoints from before there were phases
   for (const Json& r : j.at("history"))
     c.history.push_back({r.at("epoch"), Evaluation::from_json(r.at("train")), Evaluation::from_json(r.at("val")),
                          r.at("learning_rate"), r.at("seconds")});

@@ -34,6 +34,7 @@ struct Checkpoint {
   bool finished = false;
   double epoch_seconds = 0;
   int best_epoch = 0;   // from 1; 0: none yet
+  std::vector<int64_t> skipped_before;  // steps that mixed precision had skipped when each phase but the first began
   std::vector<EpochRecord> history;
   Arithmetic arithmetic;
   std::map<std::string, std::vector<std::byte>> states;

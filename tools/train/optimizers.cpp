@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "graph/ops/ops.h"
 #include "tools/train/names.h"
@@ -47,20 +48,23 @@ std::vector<std::vector<TrainedParameter>> packed_groups(const Graph& g, std::sp
   // is tightest, at the start of the backward pass (MobileNetV2: 5 launches and 3 % of the arena; in one group 1 and 13 %).
   constexpr size_t kGroupBytes = size_t(2) << 20;
   std::vector<std::vector<TrainedParameter>> groups;
-  size_t open = 0, room = 0;  // the group that small parameters go to
+  struct Open {
+    size_t group = 0, room = 0;
+  };
+  std::map<int, Open> open;  // by phase: the group that small parameters go to
   for (const TrainedParameter& t : all) {
     const size_t bytes = g.desc(t.parameter).bytes();
     if (bytes > kGroupBytes) {
       groups.push_back({t});
       continue;
     }
-    if (bytes > room) {
-      open = groups.size();
+    Open& o = open[t.joined];
+    if (bytes > o.room) {
+      o = {groups.size(), kGroupBytes};
       groups.emplace_back();
-      room = kGroupBytes;
     }
-    groups[open].push_back(t);
-    room -= bytes;
+    groups[o.group].push_back(t);
+    o.room -= bytes;
   }
   return groups;
 }

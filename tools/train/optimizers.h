@@ -39,6 +39,7 @@ const OptimizerDef& find_optimizer(std::string_view name);  // fails listing the
 struct TrainedParameter {
   Value parameter, gradient;
   double rate_factor = 1, decay_factor = 1;
+  int joined = 0;   // the phase of training from which on it is trained: whose steps Adam counts for it
 };
 
 // What gradients are divided by, and whether the step counts; invalid values without loss scaling and clipping.
@@ -47,7 +48,7 @@ struct LossScaling {
   Value nonfinite;  // [1]: not 0 when the step must change nothing; invalid: it never is
 };
 
-// Groups as parameters are packed: neighbours, up to a moderate size together. A large one is alone.
+// Groups as parameters are packed: neighbours that joined together, up to a moderate size. A large one is alone.
 std::vector<std::vector<TrainedParameter>> packed_groups(const Graph&, std::span<const TrainedParameter>);
 
 // Adds the optimizer's node for a group of parameters: afterwards they and their optimizer states take their new values at the

@@ -30,7 +30,8 @@ const Json& before_it_existed() {
                               {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
                               {"split_seed", 0}, {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
                               {"votes", ""}, {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}, {"mixup", 0}, {"cutmix", 0},
-                              {"va_loss", "mse"}, {"task_weights", ""}, {"norm_decay", true}, {"backbone_rate", 1}};
+                              {"va_loss", "mse"}, {"task_weights", ""}, {"norm_decay", true}, {"backbone_rate", 1},
+                              {"freeze_epochs", 0}, {"unfreeze_blocks", 0}};
   return values;
 }
 
@@ -104,10 +105,26 @@ TrainSettings settings_from_json(const Json& j, std::string_view where) {
   return s;
 }
 
+namespace {
+
+// What is frozen, and until when.
+void check_freezing(const TrainSettings& s) {
+  const Freeze freeze{s.freeze};
+  within("--freeze-epochs", s.freeze_epochs, 0, 1000000);
+  within("--unfreeze-blocks", s.unfreeze_blocks, 0, 10000);
+  const bool freezes = freeze.blocks() > 0 || !freeze.patterns().empty();
+  if (s.freeze_epochs > 0 && !freezes) fail("--freeze-epochs", "got {}, but nothing is frozen. Fix: --freeze backbone", s.freeze_epochs);
+  if (s.unfreeze_blocks == 0) return;
+  if (s.freeze_epochs == 0) fail("--unfreeze-blocks", "got {}, but not after how many epochs. Fix: --freeze-epochs 1", s.unfreeze_blocks);
+  if (!freeze.patterns().empty()) fail("--unfreeze-blocks", "got {}, but --freeze {} names layers. Fix: --freeze backbone or blocks:N", s.unfreeze_blocks, s.freeze.substr(0, 100));
+}
+
+}  // namespace
+
 void check_settings(const TrainSettings& s) {
   find_model(s.model);
   if (!is_default_head(s.head)) parse_head(s.head);
-  Freeze{s.freeze};
+  check_freezing(s);
   find_optimizer(s.optimizer);
   find_schedule(s.schedule);
   check_precision(s.precision);

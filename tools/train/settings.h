@@ -65,6 +65,8 @@ struct TrainSettings {
   std::string head;                // "": the network's own; see models/head.h
   bool valence_arousal = false;    // outputs beside the classes, trained where the data knows them
   std::string freeze;              // "": nothing; see models/freeze.h
+  int freeze_epochs = 0;           // what is frozen trains, too, from then on; 0: never. See phases.h
+  int unfreeze_blocks = 0;         // of the backbone, the last first, each time freeze_epochs have gone by; 0: all at once
 
   // Classes, valence, arousal; fails naming what is no such list.
   std::array<double, 3> loss_weights() const;
@@ -135,6 +137,8 @@ void for_each_setting(Settings& s, F&& f) {
   f("head", s.head);
   f("valence_arousal", s.valence_arousal);
   f("freeze", s.freeze);
+  f("freeze_epochs", s.freeze_epochs);
+  f("unfreeze_blocks", s.unfreeze_blocks);
 }
 
 // What sets it on the command line: "--lr", "--no-flip".

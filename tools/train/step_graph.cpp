@@ -191,26 +191,40 @@ void add_averages(StepGraph& s, std::span<const TrainedParameter> group, const s
 
 void add_optimizers(StepGraph& s, const OptimizerDef& optimizer, const OptimizerSettings& settings, const std::vector<TrainedParameter>& trained) {
   s.hyper = s.graph.input("hyper", {{8}, DType::f32});
+  const auto hyper_of = [&s](int phase) {
+    if (phase == 0) return s.hyper;
+    s.joined_hyper.resize(std::max(s.joined_hyper.size(), size_t(phase)));
+    Value& hyper = s.joined_hyper[size_t(phase) - 1];
+    return hyper ? hyper : hyper = s.graph.input("hyper." + std::to_string(phase), {{8}, DType::f32});
+  };
   const std::vector<std::vector<TrainedParameter>> groups = packed_groups(s.graph, trained);
   LossScaling scaling = s.loss_scale ? add_nonfinite(s.graph, s.loss_scale, groups) : LossScaling{};
   const LossScaling unclipped = scaling;
   if (settings.clip_norm > 0 && !groups.empty()) scaling.scale = add_clipping(s.graph, scaling.scale, settings.clip_norm, groups);
   for (const auto& group : groups) {
-    const std::vector<Value> parameters = add_optimizer(s.graph, optimizer, settings, group, s.hyper, scaling);
+    const std::vector<Value> parameters = add_optimizer(s.graph, optimizer, settings, group, hyper_of(group.front().joined), scaling);
     if (settings.ema) add_averages(s, group, parameters);
   }
   if (unclipped.nonfinite) update_loss_scale(s.graph, unclipped);
 }
 
-// Learning rate and weight decay of parameters, relative to the step's.
+// Learning rate and weight decay of parameters, relative to the step's, and since when they are trained.
 class Factors {
  public:
   explicit Factors(const NetworkSettings& n) : n_(n) {
     if (n.backbone_rate != 1) backbone_ = backbone_states(*n.model, n.channels);
+    for (const std::string& freeze : n.freezes_before) {
+      ModelOptions options = model_options(n, true);
+      options.freeze = freeze;
+      trained_before_.push_back(trainable_names(*n.model, options));
+    }
   }
   TrainedParameter trained(const Graph& g, Value parameter, Value gradient) const {
     TrainedParameter t{parameter, gradient};
-    if (std::ranges::count(backbone_, g.info(parameter).name)) t.rate_factor = n_.backbone_rate;
+    const std::string& name = g.info(parameter).name;
+    if (std::ranges::count(backbone_, name)) t.rate_factor = n_.backbone_rate;
+    const auto first = std::ranges::find_if(trained_before_, [&](const auto& names) { return std::ranges::count(names, name) != 0; });
+    t.joined = int(first - trained_before_.begin());
     if (!n_.decay_all && g.shape(parameter).rank() < 2) t.decay_factor = 0;   // as timm: biases, and what norms scale and shift by
     return t;
   }
@@ -218,6 +232,7 @@ class Factors {
  private:
   const NetworkSettings& n_;
   std::vector<std::string> backbone_;
+  std::vector<std::vector<std::string>> trained_before_;  // by phase
 };
 
 Value loss_scale_state(Graph& g) { return g.state(kLossScale, {{1}, DType::f32}, {.init = kInitialLossScale}); }

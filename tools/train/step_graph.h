@@ -37,6 +37,7 @@ struct NetworkSettings {
   BatchNormChoice batch_norm;       // see ModelOptions
   DType storage = DType::f32;       // of activations; f16 also scales the loss while training
   std::string head, freeze;         // see models/head.h, models/freeze.h
+  std::vector<std::string> freezes_before;  // of the phases of training before this one, in order
   bool sum_gradients = false;       // see training_graph()
   bool recompute = false;           // cheap activations are computed again while going back, not kept: less memory, the same bits
   bool valence_arousal = false;     // outputs beside the classes
@@ -68,6 +69,7 @@ struct StepGraph {
   Value targets, target_scale;      // f32 [n,k], [1]: see SoftTargets in mix.h; training with NetworkSettings::soft_targets only
   Value step;                       // i32 [5], see ops::dropout; invalid when there is no dropout
   Value hyper;                      // f32 [8]; training only, without sum_gradients
+  std::vector<Value> joined_hyper;  // f32 [8]: of what joined in the second phase, the third, ...; invalid where nothing did
   Value ema_decay;                  // f32 [1]; with OptimizerSettings::ema, where hyper is
   Value class_share;                // f32 [1]: of the batch's class weights, those of this run's images; with sum_gradients
   Value first;                      // f32 [1]: not 0 begins new sums; with sum_gradients

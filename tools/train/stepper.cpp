@@ -39,6 +39,8 @@ void write_regression(Executor& e, const Regression& r, std::span<const float> p
 // For the optimizer's part of a step.
 void write_update(Executor& e, const StepGraph& s, const StepInputs& in) {
   e.write(s.hyper, std::span<const float>(in.hyper));
+  for (size_t i = 0; i < s.joined_hyper.size(); ++i)
+    if (s.joined_hyper[i]) e.write(s.joined_hyper[i], std::span<const float>(in.joined_hyper[i]));
   if (s.ema_decay) e.write(s.ema_decay, std::vector<float>{float(in.ema_decay)});
 }
 

@@ -25,6 +25,7 @@ struct StepInputs {
   std::span<const float> partner_warp = {}, share = {};  // share [n,s,s,1]
   std::span<const float> targets = {};                // [n,k]; networks with soft targets
   float target_scale = 0;
+  std::span<const Hyper> joined_hyper = {};           // as StepGraph::joined_hyper
 };
 
 // What is known of a batch: [n], NaN where it is not.

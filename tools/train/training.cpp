@@ -61,7 +61,6 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.storage = storage_of(s.precision);
   n.recompute = s.recompute;
   n.head = s.head;
-  n.freeze = s.freeze;
   n.valence_arousal = s.valence_arousal;
   return n;
 }
@@ -94,9 +93,15 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
   settings_.precision = resolve_precision(settings_.precision, device.info(), target);
   network_ = network_of(settings_, dataset);
+  phases_ = freeze_phases(settings_, settings_.unfreeze_blocks ? summarise(*network_.model, model_options(network_, false)).blocks : 0);
+  if (from) phase_ = int(from->skipped_before.size());
   class_weights_ = class_weights(settings_.class_weights, dataset.class_counts("train"));
   build(target, from.has_value());
   Target used = stepper_->plan().target();
+  for (const StepPlan& plan : plans_) {
+    const Target later = plan.target();
+    used.tuning.insert(later.tuning.begin(), later.tuning.end());
+  }
   used.tuning.insert(evaluator_->plan().target.tuning.begin(), evaluator_->plan().target.tuning.end());
   const Arithmetic now{used, stepper_->plan().signature(), evaluator_->plan().signature(),
                        device.info().name, driver};
@@ -137,19 +142,48 @@ void Training::decode() {
   steps_per_epoch_ = int64_t(sampler_->batches());
 }
 
+NetworkSettings Training::network_in(int phase) const {
+  NetworkSettings n = network_;
+  n.freeze = phases_.freezes[size_t(phase)];
+  n.freezes_before.assign(phases_.freezes.begin(), phases_.freezes.begin() + phase);
+  return n;
+}
+
+void Training::start_phase() {
+  if (stepper_) waited_milliseconds_ += stepper_->host_time().wait_milliseconds;
+  stepper_.reset();  // its memory goes back first
+  stepper_ = std::make_unique<Stepper>(device_, states_, std::move(plans_.front()));
+  plans_.pop_front();
+  stepper_->set_class_weights(class_weights_);
+}
+
+void Training::next_phase() {
+  const std::vector<std::string> before = states_.names();
+  start_phase();
+  ++phase_;
+  start_averages(before);
+  at_.arithmetic.training_signature = stepper_->plan().signature();
+  at_.skipped_before.push_back(skipped_steps_);
+  const std::string& freeze = phases_.freezes[size_t(phase_)];
+  say(fmt::format("from epoch {} on, {}", at_.epoch + 1, freeze.empty() ? "everything trains" : freeze + " of the backbone stay frozen"));
+}
+
 // A run that goes on computes as it did: its settings say how.
 void Training::build(const Target& target, bool goes_on) {
   const OptimizerSettings optimizer = settings_.optimizer_settings();
   const int pieces = settings_.micro_batch ? settings_.batch / settings_.micro_batch : goes_on ? 1 : 0;
-  StepPlan plan = settings_.memory_budget.empty() || goes_on
-                      ? plan_step(network_, std::max(pieces, 1), optimizer_, optimizer, target)
-                      : plan_step_within(parse_bytes(settings_.memory_budget), network_, pieces, optimizer_, optimizer, target);
+  const int last = phases_.at(settings_.epochs - 1);
+  if (phase_ > last) fail("checkpoint", "it is of phase {}, but its settings have {}. Fix: resume with the version that wrote it", phase_ + 1, last + 1);
+  StepPlan plan = settings_.memory_budget.empty() || goes_on   // the last phase trains most
+                      ? plan_step(network_in(last), std::max(pieces, 1), optimizer_, optimizer, target)
+                      : plan_step_within(parse_bytes(settings_.memory_budget), network_in(last), pieces, optimizer_, optimizer, target);
   settings_.recompute = network_.recompute = plan.network.recompute;
   settings_.micro_batch = plan.pieces > 1 ? plan.network.batch : 0;
   NetworkSettings evaluated = network_;
   evaluated.batch = plan.network.batch;
-  stepper_ = std::make_unique<Stepper>(device_, states_, std::move(plan));
-  stepper_->set_class_weights(class_weights_);
+  for (int phase = phase_; phase < last; ++phase) plans_.push_back(plan_step(network_in(phase), plan.pieces, optimizer_, optimizer, target));
+  plans_.push_back(std::move(plan));
+  start_phase();
   if (settings_.ema > 0) averaged_ = std::make_unique<States>(device_);
   evaluator_ = std::make_unique<Evaluator>(device_, this->evaluated(), evaluated, target);
 }
@@ -207,8 +241,9 @@ Json Training::config() const {
   Json counts = Json::object();
   for (const char* split : {"train", "val", "test"}) counts[split] = samples(split).size();
   int64_t parameters = 0;
-  for (const Value v : stepper_->graph().states())
-    if (stepper_->graph().info(v).state.trainable) parameters += stepper_->graph().desc(v).elements();
+  const Graph& graph = plans_.empty() ? stepper_->graph() : plans_.back().step.graph;  // the last phase trains most
+  for (const Value v : graph.states())
+    if (graph.info(v).state.trainable) parameters += graph.desc(v).elements();
   return {{"settings", settings_json(settings_)},
           {"network", {{"trainable_parameters", parameters}, {"classes", dataset_.classes()}, {"class_weights", class_weights_},
                        {"preprocessing", {{"name", network_.preprocessing.name}, {"scale", network_.preprocessing.scale},
@@ -236,7 +271,7 @@ TrainResult Training::run(RunFolder& folder) {
   folder.derive(at_, dataset_.classes());
   TrainResult result{at_.finished, at_.history, at_.best_epoch, skipped_steps_, steps_done_};
   if (steps_done_) {
-    const double milliseconds = 1e3 * loop_seconds_, waited = stepper_->host_time().wait_milliseconds;
+    const double milliseconds = 1e3 * loop_seconds_, waited = waited_milliseconds_ + stepper_->host_time().wait_milliseconds;
     result.milliseconds_per_step = milliseconds / double(steps_done_);
     result.host_milliseconds_per_step = (milliseconds - waited) / double(steps_done_);
   }
@@ -246,6 +281,7 @@ TrainResult Training::run(RunFolder& folder) {
 // The rest of the epoch's steps; false when it was stopped.
 bool Training::train_epoch(RunFolder& folder) {
   epoch_start_ = Clock::now();
+  if (phases_.at(at_.epoch) > phase_) next_phase();
   if (at_.step == 0)
     for (const std::string& name : states_.names())
       if (name.starts_with(kTrainSums)) states_.write(name, std::vector<float>(size_t(states_.desc(name).elements()), 0.0f));
@@ -272,10 +308,10 @@ bool Training::train_epoch(RunFolder& folder) {
   return !stopped;
 }
 
-// They begin as the parameters do.
-void Training::start_averages() {
+// They begin as the parameters do. `but_not`: sorted, those that have begun.
+void Training::start_averages(const std::vector<std::string>& but_not) {
   for (const std::string& name : states_.names())
-    if (name.starts_with(kAverage)) states_.write_bytes(name, states_.read_bytes(name.substr(std::string_view(kAverage).size())));
+    if (name.starts_with(kAverage) && !std::ranges::binary_search(but_not, name)) states_.write_bytes(name, states_.read_bytes(name.substr(std::string_view(kAverage).size())));
 }
 
 // Into the evaluated network: averages of what is averaged, the rest as it is.
@@ -353,15 +389,25 @@ void Training::start_step(std::vector<int64_t> positions, const std::vector<uint
   if (network_.mix) mix(b, pixels, index);
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
   if (stepper_->scales_loss()) finish_steps();
-  submit(b, pixels, optimizer_.hyper(optimizer_settings(index), lr, index + 1 - skipped_steps_), index);
+  submit(b, pixels, hypers(optimizer_settings(index), lr, index), index);
   steps_.push_back({lr, std::move(positions)});
 }
 
-void Training::submit(const Batch& b, std::span<const uint8_t> pixels, const Hyper& hyper, int64_t index) {
-  stepper_->submit({.pixels = pixels, .augment = b.augment, .labels = b.labels, .hyper = hyper, .seed = settings_.seed, .index = index,
+// As torch does, Adam counts the steps of a parameter from the first that it takes.
+std::vector<Hyper> Training::hypers(const OptimizerSettings& settings, double lr, int64_t index) const {
+  std::vector<Hyper> all;
+  for (int phase = 0; phase <= phase_; ++phase) {
+    const int64_t start = int64_t(phase) * phases_.epochs * steps_per_epoch_, skipped = phase ? at_.skipped_before[size_t(phase) - 1] : 0;
+    all.push_back(optimizer_.hyper(settings, lr, index - start + 1 - (skipped_steps_ - skipped)));
+  }
+  return all;
+}
+
+void Training::submit(const Batch& b, std::span<const uint8_t> pixels, std::span<const Hyper> hyper, int64_t index) {
+  stepper_->submit({.pixels = pixels, .augment = b.augment, .labels = b.labels, .hyper = hyper[0], .seed = settings_.seed, .index = index,
                     .warp = b.warp, .ema_decay = ema_decay(settings_.ema, index), .valence = b.valence, .arousal = b.arousal,
                     .partner_pixels = b.partner_pixels, .partner_augment = b.partner_augment, .partner_warp = b.partner_warp, .share = b.share,
-                    .targets = b.targets.targets, .target_scale = b.targets.scale});
+                    .targets = b.targets.targets, .target_scale = b.targets.scale, .joined_hyper = hyper.subspan(1)});
 }
 
 RateSearch Training::find_rate(const RateRange& range) {
@@ -378,7 +424,7 @@ RateSearch Training::find_rate(const RateRange& range) {
     Batch b = batch_of(positions, pixels);
     if (network_.mix) mix(b, pixels, step);
     if (stepper_->scales_loss()) skipped_steps_ = int64_t(states_.read(kLossScaleCounts)[1]);
-    submit(b, pixels, optimizer_.hyper(settings_.optimizer_settings(), lr, step + 1 - skipped_steps_), step);
+    submit(b, pixels, hypers(settings_.optimizer_settings(), lr, step), step);
     if (!add_point(search, lr, stepper_->finish())) break;
     if (hooks_.progress) hooks_.progress("trying learning rates", size_t(step) + 1, size_t(range.steps));
   }

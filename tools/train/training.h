@@ -14,6 +14,7 @@
 #include "tools/data/sampler.h"
 #include "tools/train/evaluator.h"
 #include "tools/train/monitor.h"
+#include "tools/train/phases.h"
 #include "tools/train/rate_search.h"
 #include "tools/train/run_folder.h"
 #include "tools/train/settings.h"
@@ -75,7 +76,10 @@ class Training {
   using Clock = std::chrono::steady_clock;
   void decode();
   std::vector<size_t> samples(std::string_view split) const;
+  NetworkSettings network_in(int phase) const;
   void build(const Target&, bool goes_on);
+  void start_phase();   // the first of plans_
+  void next_phase();
   std::vector<std::string> states_without_affect() const;
   void start();
   std::vector<std::string> kept_states() const;
@@ -99,7 +103,8 @@ class Training {
     SoftTargets targets;
   };
   void mix(Batch&, std::span<const uint8_t> pixels, int64_t index) const;
-  void submit(const Batch&, std::span<const uint8_t> pixels, const Hyper&, int64_t index);
+  std::vector<Hyper> hypers(const OptimizerSettings&, double lr, int64_t index) const;  // of each phase until now
+  void submit(const Batch&, std::span<const uint8_t> pixels, std::span<const Hyper>, int64_t index);
   Batch batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels) const;  // with this epoch's augmentation
   void start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels);
   void finish_step();   // the oldest of steps_
@@ -108,7 +113,7 @@ class Training {
   bool follow_loss_scale(double loss, const Step&);
   std::string batch_text(const Step&) const;
   States& evaluated() { return averaged_ ? *averaged_ : states_; }
-  void start_averages();
+  void start_averages(const std::vector<std::string>& but_not = {});
   void take_averages();
   Evaluation train_figures();
   bool finish_epoch();
@@ -133,6 +138,9 @@ class Training {
   int64_t steps_per_epoch_ = 0;
   States states_;
   std::unique_ptr<States> averaged_;  // with averages: the network that validation and the weights use
+  FreezePhases phases_;
+  int phase_ = 0;                     // under way
+  std::deque<StepPlan> plans_;        // of the phases that are to come
   std::unique_ptr<Stepper> stepper_;
   std::unique_ptr<Evaluator> evaluator_;
   Checkpoint at_;   // where the run is, steps on their way not counted; the states are read when it is saved
@@ -143,6 +151,7 @@ class Training {
   double save_seconds_ = 0;
   int64_t steps_done_ = 0;          // in this process
   double loop_seconds_ = 0;         // of training steps, saving not counted
+  double waited_milliseconds_ = 0;  // of them for the device, in phases that are over
 };
 
 // "name, driver": what must agree for the same bits.
