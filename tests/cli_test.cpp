@@ -1,9 +1,11 @@
 // The built tool as a program: exit status, messages, JSON, and what is left in the folder.
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -476,6 +478,44 @@ TEST_CASE("cli: data is split, balanced and converted", "[cli][data]") {
   fs::rename(place.path / "faces/train/c", place.path / "faces/train/cc"), fs::rename(place.path / "faces/val/c", place.path / "faces/val/cc");
   expect_refused(place, "data balance split.zip -o x --per-class 9 --add faces", "unknown class 'cc'");
   CHECK_FALSE(fs::exists(place.path / "x"));
+}
+
+TEST_CASE("cli: FER+'s distributions train, and are evaluated by their majority", "[cli][train][votes]") {
+  const Workplace place;
+  std::ofstream faces(place.path / "fer2013.csv"), votes(place.path / "fer2013new.csv");
+  faces << "emotion,pixels,Usage\n";
+  votes << "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n";
+  for (int row = 0; row < 48; ++row) {   // 4, 1 and 1 of each of eight expressions, a third of the votes for the next one
+    const int k = row % 8;
+    const char* usage = row < 32 ? "Training" : row < 40 ? "PublicTest" : "PrivateTest";
+    std::array<int, 10> cast{};
+    cast[size_t(k)] = 6, cast[size_t(k + 1) % 8] = 3, cast[8] = 1;
+    faces << "0,";
+    for (int i = 0; i < 256; ++i) faces << (i * (k + 1) + row) % 256 << (i < 255 ? " " : "");
+    faces << "," << usage << "\n";
+    votes << usage << ",fer" << row << ".png," << fmt::format("{}", fmt::join(cast, ",")) << "\n";
+  }
+  faces.close(), votes.close();
+  const std::string train = "train --model compact_resnet --data fer2013.csv --size 16 --batch 8 --epochs 2 ";
+  expect_refused(place, train + "--votes probability --focal-gamma 2 --run no", "the focal factor is of one class");
+  REQUIRE(place.run(train + "--votes probability --mixup 0.2 --label-smoothing 0.1 --class-weights balanced --run r").status == 0);
+  const Json config = Json::parse(text_of(place.path / "r/config.json"));
+  CHECK(config["settings"]["votes"] == "probability");
+  CHECK(config["network"]["classes"][7] == "contempt");
+  for (const Json& w : config["network"]["class_weights"]) CHECK(w.get<float>() == Approx(1));   // as many votes for each
+  const Ran again = place.run("train --resume r");
+  CHECK(again.status == 0);
+  CHECK_THAT(again.out, contains("nothing to do"));
+  const Json test = Json::parse(place.run("eval r --split PrivateTest --json").out);
+  CHECK(test["count"] == 8);
+  for (const Json& row : test["confusion"]) {
+    const auto counts = row.get<std::vector<int>>();
+    CHECK(std::accumulate(counts.begin(), counts.end(), 0) == 1);
+  }
+  // The labels alone are another loss, and other weights.
+  REQUIRE(place.run(train + "--votes majority --run s").status == 0);
+  REQUIRE(place.run(train + "--votes probability --run t").status == 0);
+  CHECK(text_of(place.path / "s/model.safetensors") != text_of(place.path / "t/model.safetensors"));
 }
 
 TEST_CASE("cli: train tells programs what happens, and logs that fail end no run", "[cli][train][logs]") {

@@ -134,6 +134,8 @@ void check_settings(const TrainSettings& s) {
   within("--mixup", s.mix.mixup, 0.0, 100.0);
   within("--cutmix", s.mix.cutmix, 0.0, 100.0);
   if (s.focal_gamma > 0 && s.mix.any()) fail("--focal-gamma", "got {} with --mixup or --cutmix: the focal factor is of one class. Fix: leave one of them out", s.focal_gamma);
+  if (s.focal_gamma > 0 && vote_mode(s.votes) == VoteMode::probability)
+    fail("--focal-gamma", "got {} with --votes probability: the focal factor is of one class. Fix: leave one of them out, or --votes majority", s.focal_gamma);
   if (s.va_loss != "mse" && s.va_loss != "ccc") fail("--va-loss", "got '{}', expected mse or ccc", s.va_loss.substr(0, 100));
   s.loss_weights();
   within("--backbone-rate", s.backbone_rate, 0.0, 1e3);

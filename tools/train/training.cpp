@@ -7,6 +7,7 @@
 #include "models/init.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
+#include "tools/data/ferplus.h"
 #include "tools/train/class_weights.h"
 #include "tools/train/memory_budget.h"
 #include "tools/train/precision.h"
@@ -53,7 +54,8 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.label_smoothing = s.label_smoothing;
   n.focal_gamma = s.focal_gamma;
   n.warp = s.warp.any();
-  n.mix = n.soft_targets = s.mix.any();
+  n.mix = s.mix.any();
+  n.soft_targets = n.mix || vote_mode(s.votes) == VoteMode::probability;
   n.ccc = s.va_loss == "ccc";
   n.task_weights = s.loss_weights();
   n.backbone_rate = s.backbone_rate;
@@ -94,7 +96,7 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
   settings_.precision = resolve_precision(settings_.precision, device.info(), target);
   network_ = network_of(settings_, dataset);
-  class_weights_ = class_weights(settings_.class_weights, dataset.class_counts("train"));
+  class_weights_ = class_weights(settings_.class_weights, class_shares(dataset, "train"));
   build(target, from.has_value());
   Target used = stepper_->plan().target();
   used.tuning.insert(evaluator_->plan().target.tuning.begin(), evaluator_->plan().target.tuning.end());
@@ -298,7 +300,15 @@ OptimizerSettings Training::optimizer_settings(int64_t index) const {
   return s;
 }
 
-Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels) const {
+// The votes of several people, or all of it the one class.
+void Training::append_row(Batch& b, const Sample& sample) const {
+  const size_t first = b.rows.size();
+  b.rows.resize(first + class_weights_.size());
+  if (!sample.distribution.empty()) std::ranges::copy(sample.distribution, b.rows.begin() + ptrdiff_t(first));
+  else if (sample.label >= 0) b.rows[first + size_t(sample.label)] = 1;
+}
+
+Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels, int64_t index) const {
   Batch b;
   const size_t each = pixels.size() / positions.size();
   for (size_t i = 0; i < positions.size(); ++i) {
@@ -307,6 +317,7 @@ Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span
     b.labels.push_back(sample.label);
     b.valence.push_back(sample.valence);
     b.arousal.push_back(sample.arousal);
+    if (network_.soft_targets) append_row(b, sample);
     const Augmentation a = augmentation(settings_.seed, uint32_t(at_.epoch), number, settings_.crop, settings_.flip ? 0.5f : 0.0f);
     b.augment.insert(b.augment.end(), {a.flip, a.dy, a.dx, 0});
     if (!network_.warp) continue;
@@ -314,6 +325,8 @@ Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span
                                  network_.pixel_channels);
     b.warp.insert(b.warp.end(), row.begin(), row.end());
   }
+  if (network_.mix) mix(b, pixels, index);
+  if (network_.soft_targets) b.targets = soft_targets(b.rows, class_weights_, settings_.label_smoothing);
   return b;
 }
 
@@ -332,16 +345,13 @@ std::vector<T> reversed_rows(std::span<const T> values, size_t n) {
 }  // namespace
 
 void Training::mix(Batch& b, std::span<const uint8_t> pixels, int64_t index) const {
-  const size_t n = b.labels.size(), k = class_weights_.size();
+  const size_t n = b.labels.size();
   const BatchMix m = batch_mix(settings_.mix, settings_.seed, index, settings_.size);
   b.partner_pixels = reversed_rows(pixels, n);
   b.partner_augment = reversed_rows<int32_t>(b.augment, n);
   b.partner_warp = reversed_rows<float>(b.warp, n);
   b.share = pixel_shares(m, int(n), settings_.size);
-  std::vector<double> rows(n * k);
-  for (size_t i = 0; i < n; ++i)
-    if (b.labels[i] >= 0) rows[i * k + size_t(b.labels[i])] = 1;
-  b.targets = soft_targets(mixed_rows(rows, k, m.share), class_weights_, settings_.label_smoothing);
+  b.rows = mixed_rows(b.rows, class_weights_.size(), m.share);
   b.valence = mixed_values(b.valence, m.share);
   b.arousal = mixed_values(b.arousal, m.share);
 }
@@ -349,8 +359,7 @@ void Training::mix(Batch& b, std::span<const uint8_t> pixels, int64_t index) con
 void Training::start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels) {
   const int64_t index = at_.order(steps_per_epoch_) + int64_t(steps_.size());
   const double lr = rate(index);
-  Batch b = batch_of(positions, pixels);
-  if (network_.mix) mix(b, pixels, index);
+  const Batch b = batch_of(positions, pixels, index);
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
   if (stepper_->scales_loss()) finish_steps();
   submit(b, pixels, optimizer_.hyper(optimizer_settings(index), lr, index + 1 - skipped_steps_), index);
@@ -375,8 +384,7 @@ RateSearch Training::find_rate(const RateRange& range) {
   std::vector<uint8_t> pixels;
   for (int step = 0; !stop_requested() && loader.next(positions, pixels); ++step) {
     const double lr = rate_at(range, step);
-    Batch b = batch_of(positions, pixels);
-    if (network_.mix) mix(b, pixels, step);
+    const Batch b = batch_of(positions, pixels, step);
     if (stepper_->scales_loss()) skipped_steps_ = int64_t(states_.read(kLossScaleCounts)[1]);
     submit(b, pixels, optimizer_.hyper(settings_.optimizer_settings(), lr, step + 1 - skipped_steps_), step);
     if (!add_point(search, lr, stepper_->finish())) break;

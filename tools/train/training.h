@@ -92,15 +92,17 @@ class Training {
   struct Batch {
     std::vector<int32_t> labels, augment;
     std::vector<float> valence, arousal, warp;
+    std::vector<double> rows;            // [n,k], what each is to answer; with NetworkSettings::soft_targets only
+    SoftTargets targets;                 // of them
     // With NetworkSettings::mix only.
     std::vector<uint8_t> partner_pixels;
     std::vector<int32_t> partner_augment;
     std::vector<float> partner_warp, share;
-    SoftTargets targets;
   };
+  void append_row(Batch&, const Sample&) const;
   void mix(Batch&, std::span<const uint8_t> pixels, int64_t index) const;
   void submit(const Batch&, std::span<const uint8_t> pixels, const Hyper&, int64_t index);
-  Batch batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels) const;  // with this epoch's augmentation
+  Batch batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels, int64_t index) const;  // with this epoch's augmentation
   void start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels);
   void finish_step();   // the oldest of steps_
   void finish_steps();
