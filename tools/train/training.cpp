@@ -31,7 +31,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 void check_classes(const Dataset& dataset) {
-  if (dataset.classes().size() < 2) fail("data", "{}: {} class, expected 2 or more", dataset.source(), dataset.classes().size());
+  if (dataset.classes().size() < 2)
+    fail("data", "{}: {}, expected 2 or more{}", dataset.source(), dataset.classes().empty() ? "no classes" : "1 class",
+         dataset.has_valence() ? ". Fix: --va-only trains on valence and arousal alone" : "");
   const std::vector<size_t> counts = dataset.class_counts("train");
   for (size_t c = 0; c < counts.size(); ++c)
     if (counts[c] == 0) fail("data", "{}: class '{}' has no training image. Fix: add some, or remove the class", dataset.source(), dataset.classes()[c]);
@@ -39,12 +41,21 @@ void check_classes(const Dataset& dataset) {
     fail("data", "{}: no labelled validation image. Fix: add a val folder, or --val-fraction 0.1", dataset.source());
 }
 
+void check_affect(const Dataset& dataset, const TrainSettings& s, const MonitorDef& monitor) {
+  if (!dataset.has_valence())
+    fail(s.va_only ? "--va-only" : "--va", "{} knows no valence and arousal. Fix: annotations or columns of that name, or leave it out", dataset.source());
+  if (s.va_only && labelled(dataset, "train", true, false).empty())
+    fail("data", "{}: no training image whose valence and arousal are known. Fix: another split, or other data", dataset.source());
+  if ((s.va_only || monitor.of == MonitorDef::affect) && labelled(dataset, "val", true, false).empty())
+    fail("data", "{}: no validation image whose valence and arousal are known. Fix: add a val folder, or --val-fraction 0.1", dataset.source());
+}
+
 NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   NetworkSettings n;
   n.model = &find_model(s.model);
   n.size = s.size;
   n.channels = s.channels;
-  n.classes = int(dataset.classes().size());
+  n.classes = s.va_only ? 0 : int(dataset.classes().size());
   n.batch = s.batch;
   n.pixel_channels = std::min(s.channels, std::max(1, dataset.channels()));
   n.preprocessing = s.preprocessing.empty() ? n.model->preprocessing : preprocessing_from_name(s.preprocessing);
@@ -55,7 +66,7 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.focal_gamma = s.focal_gamma;
   n.warp = s.warp.any();
   n.mix = s.mix.any();
-  n.soft_targets = n.mix || vote_mode(s.votes) == VoteMode::probability;
+  n.soft_targets = n.classes > 0 && (n.mix || vote_mode(s.votes) == VoteMode::probability);
   n.ccc = s.va_loss == "ccc";
   n.task_weights = s.loss_weights();
   n.backbone_rate = s.backbone_rate;
@@ -87,16 +98,18 @@ std::string driver_text(const DeviceInfo& info) { return info.driver_name + " " 
 Training::Training(Device& device, const Dataset& dataset, const TrainSettings& settings, std::optional<Checkpoint> from,
                    TrainHooks hooks)
     : device_(device), dataset_(dataset), settings_(settings), hooks_(std::move(hooks)),
-      optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), monitor_(find_monitor(settings.monitor)), states_(device) {
-  check_classes(dataset);
-  if (settings.valence_arousal && !dataset.has_valence())
-    fail("--va", "{} knows no valence and arousal. Fix: annotations or columns of that name, or leave --va out", dataset.source());
+      optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), monitor_(find_monitor(settings.monitored())), states_(device) {
+  if (!settings.va_only) check_classes(dataset);
+  if (settings.valence_arousal) check_affect(dataset, settings, monitor_);
   const std::string driver = driver_text(device.info());
   const bool same_device = from && from->arithmetic.device == device.info().name && from->arithmetic.driver == driver;
   const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
   settings_.precision = resolve_precision(settings_.precision, device.info(), target);
   network_ = network_of(settings_, dataset);
-  class_weights_ = class_weights(settings_.class_weights, class_shares(dataset, "train"));
+  if (network_.classes > 0) {
+    classes_ = dataset.classes();
+    class_weights_ = class_weights(settings_.class_weights, class_shares(dataset, "train"));
+  }
   build(target, from.has_value());
   Target used = stepper_->plan().target();
   used.tuning.insert(evaluator_->plan().target.tuning.begin(), evaluator_->plan().target.tuning.end());
@@ -113,7 +126,7 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   at_.arithmetic = now;
 }
 
-std::vector<size_t> Training::samples(std::string_view split) const { return labelled(dataset_, split, settings_.valence_arousal); }
+std::vector<size_t> Training::samples(std::string_view split) const { return labelled(dataset_, split, settings_.valence_arousal, !settings_.va_only); }
 
 void Training::decode() {
   CacheOptions options;
@@ -159,6 +172,7 @@ void Training::build(const Target& target, bool goes_on) {
 std::vector<std::string> Training::states_without_affect() const {
   NetworkSettings n = network_;
   n.valence_arousal = false;
+  n.classes = std::max(n.classes, 1);
   const Graph graph = evaluation_graph(n).graph;
   std::vector<std::string> names;
   for (const Value v : graph.states()) names.push_back(graph.info(v).name);
@@ -179,8 +193,8 @@ void Training::start() {
     if (network_.valence_arousal) say("--weights has no outputs for valence and arousal: they start at random");
     options.only = states_without_affect();
   }
-  if (saved.network.head == network_.head && (saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != dataset_.classes()))) {
-    say("the classes differ from those of --weights: the classifier starts at random");
+  if (saved.network.head == network_.head && (saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != classes_))) {
+    if (!classes_.empty()) say("the classes differ from those of --weights: the classifier starts at random");
     options.skip_classifier = true;
   }
   load_weights(saved.weights, evaluator_->graph(), states_, options);
@@ -212,7 +226,7 @@ Json Training::config() const {
   for (const Value v : stepper_->graph().states())
     if (stepper_->graph().info(v).state.trainable) parameters += stepper_->graph().desc(v).elements();
   return {{"settings", settings_json(settings_)},
-          {"network", {{"trainable_parameters", parameters}, {"classes", dataset_.classes()}, {"class_weights", class_weights_},
+          {"network", {{"trainable_parameters", parameters}, {"classes", classes_}, {"class_weights", class_weights_},
                        {"preprocessing", {{"name", network_.preprocessing.name}, {"scale", network_.preprocessing.scale},
                                           {"mean", network_.preprocessing.mean}, {"std", network_.preprocessing.std}}}}},
           {"data", {{"source", dataset_.source()}, {"synthetic", dataset_.synthetic()}, {"images", counts},
@@ -235,7 +249,7 @@ TrainResult Training::run(RunFolder& folder) {
     // Short epochs are not all worth a checkpoint, but the end is.
     if (stopped || at_.finished || seconds_since(last_save_) > kSaveShare * save_seconds_) save(folder);
   }
-  folder.derive(at_, dataset_.classes());
+  folder.derive(at_, classes_);
   TrainResult result{at_.finished, at_.history, at_.best_epoch, skipped_steps_, steps_done_};
   if (steps_done_) {
     const double milliseconds = 1e3 * loop_seconds_, waited = stepper_->host_time().wait_milliseconds;
@@ -351,7 +365,7 @@ void Training::mix(Batch& b, std::span<const uint8_t> pixels, int64_t index) con
   b.partner_augment = reversed_rows<int32_t>(b.augment, n);
   b.partner_warp = reversed_rows<float>(b.warp, n);
   b.share = pixel_shares(m, int(n), settings_.size);
-  b.rows = mixed_rows(b.rows, class_weights_.size(), m.share);
+  if (network_.soft_targets) b.rows = mixed_rows(b.rows, class_weights_.size(), m.share);
   b.valence = mixed_values(b.valence, m.share);
   b.arousal = mixed_values(b.arousal, m.share);
 }
@@ -438,7 +452,7 @@ void Training::fail_not_finite(double loss, const Step& step) const {
 }
 
 Evaluation Training::train_figures() {
-  Evaluation e = Evaluation::of_sums(network_.classes, states_.read(kTrainSums));
+  Evaluation e = Evaluation::of_sums(network_.classes, network_.classes > 0 ? states_.read(kTrainSums) : std::vector<float>{});
   if (network_.valence_arousal) {
     e.valence = Evaluation::affect_of_sums(states_.read(std::string(kTrainSums) + ".valence"));
     e.arousal = Evaluation::affect_of_sums(states_.read(std::string(kTrainSums) + ".arousal"));
@@ -476,7 +490,7 @@ bool Training::finish_epoch() {
 
 std::vector<std::byte> Training::export_model() {
   WeightFile file;
-  set_metadata(file, network_, dataset_.classes());
+  set_metadata(file, network_, classes_);
   export_weights(evaluator_->graph(), evaluated(), file);
   return safetensors_bytes(file);
 }
@@ -501,7 +515,7 @@ void Training::save(RunFolder& folder) {
   Checkpoint saved = at_;
   for (const std::string& name : kept_states()) check_finite(name, saved.states[name] = states_.read_bytes(name));
   if (saved.step > 0) saved.epoch_seconds += seconds_since(epoch_start_);
-  folder.save(saved, at_.order(steps_per_epoch_), dataset_.classes());
+  folder.save(saved, at_.order(steps_per_epoch_), classes_);
   last_save_ = Clock::now();
   save_seconds_ = seconds_since(start);
   if (hooks_.saved) hooks_.saved(saved.epoch, saved.step);

@@ -129,6 +129,7 @@ class Training {
   const OptimizerDef& optimizer_;
   const ScheduleDef& schedule_;
   const MonitorDef& monitor_;
+  std::vector<std::string> classes_;  // the data's; none with va_only
   std::vector<float> class_weights_;
   std::unique_ptr<DecodedCache> train_, val_;
   std::unique_ptr<Sampler> sampler_;
@@ -151,7 +152,8 @@ class Training {
 std::string driver_text(const DeviceInfo&);
 // Of the samples, labels and splits: two data sets with the same one train alike.
 std::string fingerprint(const Dataset&, bool valence_arousal = false);
-// Samples of a split that have a label; with `valence_arousal` also those without a class whose valence and arousal are known.
-std::vector<size_t> labelled(const Dataset&, std::string_view split, bool valence_arousal = false);
+// Samples of a split that have a label; with `valence_arousal` also those without a class whose valence and arousal are known, and
+// without `classes` these alone.
+std::vector<size_t> labelled(const Dataset&, std::string_view split, bool valence_arousal = false, bool classes = true);
 
 }  // namespace vkfer
