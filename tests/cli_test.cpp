@@ -1,14 +1,18 @@
 // The built tool as a program: exit status, messages, JSON, and what is left in the folder.
 #include <algorithm>
+#include <cmath>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "runtime/error.h"
 #include "tests/catch.h"
+#include "models/weights/formats.h"
 #include "tests/workplace.h"
 #include "tools/data/image.h"
 #include "tools/data/npy.h"
@@ -478,6 +482,143 @@ TEST_CASE("cli: data is split, balanced and converted", "[cli][data]") {
   fs::rename(place.path / "faces/train/c", place.path / "faces/train/cc"), fs::rename(place.path / "faces/val/c", place.path / "faces/val/cc");
   expect_refused(place, "data balance split.zip -o x --per-class 9 --add faces", "unknown class 'cc'");
   CHECK_FALSE(fs::exists(place.path / "x"));
+}
+
+TEST_CASE("cli: FER+'s distributions train, and are evaluated by their majority", "[cli][train][votes]") {
+  const Workplace place;
+  std::ofstream faces(place.path / "fer2013.csv"), votes(place.path / "fer2013new.csv");
+  faces << "emotion,pixels,Usage\n";
+  votes << "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n";
+  for (int row = 0; row < 48; ++row) {   // 4, 1 and 1 of each of eight expressions, a third of the votes for the next one
+    const int k = row % 8;
+    const char* usage = row < 32 ? "Training" : row < 40 ? "PublicTest" : "PrivateTest";
+    std::array<int, 10> cast{};
+    cast[size_t(k)] = 6, cast[size_t(k + 1) % 8] = 3, cast[8] = 1;
+    faces << "0,";
+    for (int i = 0; i < 256; ++i) faces << (i * (k + 1) + row) % 256 << (i < 255 ? " " : "");
+    faces << "," << usage << "\n";
+    votes << usage << ",fer" << row << ".png," << fmt::format("{}", fmt::join(cast, ",")) << "\n";
+  }
+  faces.close(), votes.close();
+  const std::string train = "train --model compact_resnet --data fer2013.csv --size 16 --batch 8 --epochs 2 ";
+  expect_refused(place, train + "--votes probability --focal-gamma 2 --run no", "the focal factor is of one class");
+  REQUIRE(place.run(train + "--votes probability --mixup 0.2 --label-smoothing 0.1 --class-weights balanced --run r").status == 0);
+  const Json config = Json::parse(text_of(place.path / "r/config.json"));
+  CHECK(config["settings"]["votes"] == "probability");
+  CHECK(config["network"]["classes"][7] == "contempt");
+  for (const Json& w : config["network"]["class_weights"]) CHECK(w.get<float>() == Approx(1));   // as many votes for each
+  const Ran again = place.run("train --resume r");
+  CHECK(again.status == 0);
+  CHECK_THAT(again.out, contains("nothing to do"));
+  const Json test = Json::parse(place.run("eval r --split PrivateTest --json").out);
+  CHECK(test["count"] == 8);
+  for (const Json& row : test["confusion"]) {
+    const auto counts = row.get<std::vector<int>>();
+    CHECK(std::accumulate(counts.begin(), counts.end(), 0) == 1);
+  }
+  // The labels alone are another loss, and other weights.
+  REQUIRE(place.run(train + "--votes majority --run s").status == 0);
+  REQUIRE(place.run(train + "--votes probability --run t").status == 0);
+  CHECK(text_of(place.path / "s/model.safetensors") != text_of(place.path / "t/model.safetensors"));
+}
+
+TEST_CASE("cli: a network of valence and arousal alone, from its data to its export", "[cli][train][va_only]") {
+  const Workplace place;
+  std::ofstream csv(place.path / "affect.csv");
+  csv << "image,valence,arousal,split\n";
+  for (uint32_t i = 0; i < 24; ++i) {
+    const SyntheticFace face = synthetic_face(9, i);
+    const std::string name = fmt::format("{}.png", i);
+    write_png(place.path / name, draw_synthetic_face(9, i, 16, 1));
+    csv << fmt::format("{},{},{},{}\n", name, face.valence, face.arousal, i < 12 ? "train" : i < 18 ? "val" : "test");
+  }
+  csv.close();
+  const std::string data = "--model compact_resnet --data affect.csv --size 16 --batch 6 --epochs 2 ";
+  expect_refused(place, "train " + data + "--run no", "no classes, expected 2 or more. Fix: --va-only");
+  expect_refused(place, "train " + data + "--va --run no", "Fix: --va-only");
+  expect_refused(place, "train " + data + "--va-only --monitor val_accuracy --run no", "there are no classes. Fix: --monitor val_ccc or val_loss");
+  expect_refused(place, "train " + data + "--va-only --classes 7 --run no", "there are no classes");
+  CHECK_FALSE(fs::exists(place.path / "no"));
+  CHECK(Json::parse(place.run("data inspect affect.csv --json").out)["valence_arousal"] == 24);
+  CHECK(place.run("data preview affect.csv --rotate 5").status == 0);
+
+  const Ran train = place.run("train " + data + "--va-only --va-loss ccc --run r --events events.jsonl --tensorboard --json answer.json");
+  INFO(train.err);
+  REQUIRE(train.status == 0);
+  CHECK_THAT(train.out, contains("valence and arousal, ") && contains("val CCC") && contains("best: epoch") && !contains("accuracy") && !contains("nan"));
+  const std::string told = text_of(place.path / "events.jsonl") + text_of(place.path / "answer.json") + text_of(place.path / "r/history.csv");
+  CHECK_THAT(told, contains("valence") && !contains("accuracy") && !contains("f1") && !contains("nan"));
+  const Json config = Json::parse(text_of(place.path / "r/config.json"));
+  CHECK((config["settings"]["va_only"] == true && config["settings"]["valence_arousal"] == true && config["settings"]["monitor"] == "val_ccc"));
+  CHECK(config["network"]["classes"].empty());
+  CHECK(config["data"]["images"] == Json{{"train", 12}, {"val", 6}, {"test", 6}});
+  CHECK_THAT(place.run("train --resume r --va-only").out, contains("nothing to do"));
+
+  const Ran eval = place.run("eval r --split val --json val.json");
+  INFO(eval.err);
+  REQUIRE(eval.status == 0);
+  CHECK_THAT(eval.out, contains("6 images, loss") && contains("arousal  6 images: RMSE") && !contains("accuracy") && !contains("class") && !contains("nan"));
+  const Json val = Json::parse(text_of(place.path / "val.json")), answer = Json::parse(text_of(place.path / "answer.json"));
+  CHECK(val["valence"]["ccc"] == answer["best"]["valence"]["ccc"]);
+  CHECK(val["loss"] == answer["best"]["loss"]);
+  CHECK_FALSE(val.contains("confusion"));
+  const Json seen = Json::parse(place.run("infer 3.png 4.png --run r --json").out)["images"];
+  REQUIRE(seen.size() == 2);
+  CHECK((seen[0].contains("valence") && seen[1].contains("arousal") && !seen[0].contains("prediction")));
+  CHECK_THAT(place.run("infer 3.png --run r").out, contains("  valence ") && !contains("%"));
+  REQUIRE(place.run("export r --onnx r.onnx --safetensors r.safetensors").status == 0);
+  CHECK(Json::parse(place.run("weights r.safetensors --json").out)["metadata"]["outputs"] == "valence,arousal");
+  CHECK(Json::parse(place.run("eval --weights r.safetensors --data affect.csv --split val --batch 6 --json").out)["loss"] == val["loss"]);
+  REQUIRE(place.run("import r.safetensors -o again.safetensors").status == 0);
+  CHECK(Json::parse(place.run("eval --weights again.safetensors --data affect.csv --split val --batch 6 --json").out)["loss"] == val["loss"]);
+
+  std::vector<float> x(2 * 3 * 16 * 16), felt{0.5f, -0.5f, NAN, 0.25f}, picture(3 * 16 * 16);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = float(i % 17) / 17 - 0.5f;
+  std::copy_n(x.begin(), picture.size(), picture.begin());
+  const int64_t shape[] = {2, 3, 16, 16}, one[] = {1, 3, 16, 16}, pairs[] = {2, 2}, count[] = {2}, labels[] = {0, 2};
+  write_npy(place.path / "x.npy", shape, std::span<const float>(x));
+  write_npy(place.path / "one.npy", one, std::span<const float>(picture));
+  write_npy(place.path / "t.npy", pairs, std::span<const float>(felt));
+  write_npy(place.path / "y.npy", count, std::span<const int64_t>(labels));
+  const std::string trace = "trace --model compact_resnet --weights r.safetensors --input x.npy --out t.safetensors ";
+  expect_refused(place, trace, "--targets is missing");
+  expect_refused(place, trace + "--targets t.npy --labels y.npy", "the network has no classes");
+  expect_refused(place, "trace --model compact_resnet --input x.npy --labels y.npy --targets t.npy --out t.safetensors", "Fix: --va");
+  REQUIRE(place.run(trace + "--targets t.npy").status == 0);
+  REQUIRE(place.run("run r.onnx --input one.npy --output valence=v.npy").status == 0);
+  // A network of its own kind, whose last layer is no classifier.
+  REQUIRE(place.run("train --model r.onnx --data affect.csv --size 16 --batch 6 --epochs 1 --va-only --run o").status == 0);
+  CHECK(place.run("eval o --split val").status == 0);
+  const WeightFile traced = read_weights(place.path / "t.safetensors");
+  CHECK(traced.at("valence.eval").floats()[0] == Approx(read_npy(place.path / "v.npy").as_floats()[0]).margin(1e-5));
+  const std::vector<float> v = traced.at("valence").floats(), a = traced.at("arousal").floats();
+  CHECK(traced.at("loss").floats()[0] == Approx(std::pow(v[0] - 0.5, 2) + (std::pow(a[0] + 0.5, 2) + std::pow(a[1] - 0.25, 2)) / 2).epsilon(1e-5));
+  CHECK(place.run("trace --model compact_resnet --va --num-classes 3 --input x.npy --labels y.npy --targets t.npy --out both.safetensors").status == 0);
+
+  // A network with classes over images of which nobody has said any.
+  std::ofstream both(place.path / "both.csv");
+  both << "image,label,valence,arousal,split\n";
+  for (int i = 0; i < 18; ++i) both << fmt::format("{}.png,{},0.5,-0.25,{}\n", i, i % 2 ? "odd" : "even", i < 12 ? "train" : "val");
+  both.close();
+  REQUIRE(place.run("train --model compact_resnet --data both.csv --size 16 --batch 6 --epochs 1 --va --monitor val_ccc --run b").status == 0);
+  const Ran unclassed = place.run("eval b --data affect.csv --split val --json unclassed.json");
+  CHECK_THAT(unclassed.out, contains("6 images, none of them with a class, loss") && !contains("accuracy"));
+  CHECK(Json::parse(text_of(place.path / "unclassed.json"))["accuracy"].is_null());
+
+  const Ran repeats = place.run("train " + data + "--va-only --repeats 2 --run twice");
+  INFO(repeats.err);
+  REQUIRE(repeats.status == 0);
+  CHECK_THAT(repeats.out, contains("valence_rmse") && contains("ccc") && !contains("accuracy") && !contains("nan"));
+  CHECK_THAT(text_of(place.path / "twice/repeats.csv"), contains("test") && !contains("accuracy"));
+  const std::string recipe = "title = 't'\nmodel = 'compact_resnet'\ndata = 'affect.csv'\nsize = 16\nbatch = 6\nepochs = 2\nva-only = true\n[sweep]\n";
+  std::ofstream(place.path / "sweep.toml") << recipe << "[sweep.grid]\nlr = [1e-3, 3e-3]\n";
+  const Ran sweep = place.run("sweep sweep.toml --run swept");
+  INFO(sweep.err);
+  REQUIRE(sweep.status == 0);
+  CHECK_THAT(sweep.out, contains("val_ccc") && contains("test_ccc") && !contains("accuracy"));
+  CHECK_THAT(text_of(place.path / "swept/table.csv"), contains("val_ccc") && !contains("accuracy"));
+  std::ofstream(place.path / "wrong.toml") << recipe << "monitor = 'val_accuracy'\n[sweep.grid]\nlr = [1e-3, 3e-3]\n";
+  expect_refused(place, "sweep wrong.toml --run wrong", "there are no classes");
 }
 
 TEST_CASE("cli: train tells programs what happens, and logs that fail end no run", "[cli][train][logs]") {

@@ -112,6 +112,107 @@ TEST_CASE("mixed trainings go on bit for bit, and in pieces", "[train][mix][devi
   }
 }
 
+namespace {
+
+// Drawn faces on whose class people disagree: `share` says the drawn one, the rest the next. Every third picture has the label alone.
+Dataset voted(double share) {
+  static const Dataset drawn = faces(64, 21);
+  DatasetContents contents{"drawn faces", drawn.classes(), {}, [](const Sample& s) { return drawn.image(s.entry); }, 16, 1, true, {}};
+  for (size_t i = 0; i < drawn.size(); ++i) {
+    Sample s = drawn.sample(i);
+    s.entry = i;
+    const size_t k = drawn.classes().size(), next = (size_t(s.label) + 1) % k;
+    if (i % 3) {
+      s.distribution.assign(k, 0);
+      s.distribution[size_t(s.label)] = float(share);
+      s.distribution[next] += float(1 - share);
+      if (share < 0.5) s.label = int(next);
+    }
+    contents.samples.push_back(s);
+  }
+  return Dataset(contents, {});
+}
+
+double first_loss(const Dataset& data, const TrainSettings& s) {
+  const Scratch scratch;
+  double loss = NAN;
+  TrainHooks hooks;
+  hooks.step = [&](const StepReport& r) { loss = r.step == 1 ? r.loss : loss; };
+  hooks.stop = [&] { return !std::isnan(loss); };
+  Training training(test_device(), data, s, {}, hooks);
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  training.run(folder);
+  return loss;
+}
+
+}  // namespace
+
+TEST_CASE("votes: the loss is that of each class by its share, and figures are of the majority", "[train][votes][device]") {
+  TrainSettings s = small_settings();
+  s.votes = "probability";
+  const double all = first_loss(voted(1), s), none = first_loss(voted(0), s);
+  CHECK(std::abs(all - none) > 0.01);
+  CHECK(first_loss(voted(0.75), s) == Approx(0.75 * all + 0.25 * none).epsilon(1e-5));
+  s.label_smoothing = 0.2;   // a part of the loss that no vote decides
+  const double smooth_all = first_loss(voted(1), s), smooth_none = first_loss(voted(0), s);
+  CHECK(first_loss(voted(0.75), s) == Approx(0.75 * smooth_all + 0.25 * smooth_none).epsilon(1e-5));
+  CHECK(smooth_all - smooth_none == Approx(0.8 * (all - none)).epsilon(1e-4));
+  s.label_smoothing = 0;
+  TrainSettings labels = s;
+  labels.votes.clear();
+  CHECK(first_loss(voted(0.75), labels) == Approx(all).epsilon(1e-5));   // the majority alone
+
+  const Scratch scratch;
+  const Dataset data = voted(0.75);
+  s.epochs = 1;
+  Training training(test_device(), data, s, {}, {});
+  RunFolder folder = RunFolder::create(scratch.path / "run");
+  const EpochRecord epoch = training.run(folder).history.at(0);
+  const auto rows = [](const Confusion& m) {
+    std::vector<size_t> sums;
+    for (int c = 0; c < m.classes; ++c) {
+      sums.push_back(0);
+      for (int p = 0; p < m.classes; ++p) sums.back() += size_t(m.at(c, p));
+    }
+    return sums;
+  };
+  CHECK(rows(epoch.train.confusion) == data.class_counts("train"));
+  CHECK(rows(epoch.val.confusion) == data.class_counts("val"));
+}
+
+TEST_CASE("votes: with everything else on, trainings go on bit for bit, and in pieces", "[train][votes][device]") {
+  const Scratch scratch;
+  const Dataset data = voted(0.75);
+  TrainSettings s = small_settings();
+  s.votes = "probability";
+  s.class_weights = "balanced";
+  s.label_smoothing = 0.1;
+  s.ema = 0.9;
+  s.clip_norm = 1;
+  s.warp.rotate = 10;
+  for (const int micro : {0, 4})
+    for (const double mixup : {0.0, 0.4}) {
+      INFO(micro << " " << mixup);
+      s.micro_batch = micro;
+      s.mix.mixup = mixup;
+      const std::string name = fmt::format("{}-{}", micro, mixup);
+      const Checkpoint whole = at_end_of(s, data, scratch.path / ("whole" + name), 0);
+      const Checkpoint broken = at_end_of(s, data, scratch.path / ("broken" + name), 11);
+      CHECK(whole.states == broken.states);
+      CHECK(whole.best_model == broken.best_model);
+      CHECK(whole.history.back().train == broken.history.back().train);
+    }
+}
+
+TEST_CASE("votes: what has a meaning for one class alone is refused", "[train][votes]") {
+  TrainSettings s = small_settings();
+  s.votes = "probability";
+  s.focal_gamma = 2;
+  CHECK_THROWS_WITH(check_settings(s), contains("--focal-gamma") && contains("--votes majority"));
+  s.votes = "majority";
+  check_settings(s);
+}
+
 TEST_CASE("the search for a learning rate follows the loss", "[train][find_lr]") {
   RateSearch s;
   const RateRange range{1e-5, 10, 61};

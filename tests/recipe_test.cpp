@@ -84,7 +84,7 @@ TEST_CASE("monitors: the best epoch, and how long there was no better one", "[re
 }
 
 TEST_CASE("class weights: balanced as scikit-learn's, or as given", "[recipe]") {
-  const std::vector<size_t> counts{10, 30, 60};
+  const std::vector<double> counts{10, 30, 60};
   CHECK(class_weights("", counts) == std::vector<float>{1, 1, 1});
   const std::vector<float> balanced = class_weights("balanced", counts);
   CHECK(balanced[0] == Approx(100.0 / 30));
@@ -96,6 +96,18 @@ TEST_CASE("class weights: balanced as scikit-learn's, or as given", "[recipe]") 
     INFO(wrong);
     CHECK_THROWS_WITH(parse_class_weights(wrong), contains("--class-weights"));
   }
+}
+
+TEST_CASE("class weights: an image of several classes counts for each by its share", "[recipe][votes]") {
+  DatasetContents contents{"votes", {"a", "b", "c"}, {}, [](const Sample&) { return Image{}; }, 8, 1, true, {}};
+  contents.samples = {{.id = "1", .label = 0, .split = Split::train, .distribution = {0.75f, 0.25f, 0}},
+                      {.id = "2", .label = 1, .split = Split::train},
+                      {.id = "3", .label = -1, .split = Split::train},
+                      {.id = "4", .label = 2, .split = Split::val}};
+  const Dataset data(contents, {});
+  CHECK(class_shares(data, "train") == std::vector<double>{0.75, 1.25, 0});
+  CHECK(class_shares(data, "val") == std::vector<double>{0, 0, 1});
+  CHECK(class_weights("balanced", class_shares(data, "train")) == std::vector<float>{float(2 / (3 * 0.75)), float(2 / (3 * 1.25)), 0});
 }
 
 namespace {

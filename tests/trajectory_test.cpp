@@ -18,14 +18,15 @@ using namespace vkfer::test;
 
 namespace {
 
-constexpr int kSize = 16, kBatch = 8, kClasses = 7, kSteps = 50, kBatches = 3;
+constexpr int kSize = 16, kBatch = 8, kClasses = 7, kSteps = 50, kBatches = 3, kVotes = 10;
 const std::vector<float> kWeights{0.5f, 2, 1, 0.25f, 3, 1, 1.5f};
 
 struct Row {
   nlohmann::json j;
   double number(const char* name, double fallback) const { return j.value(name, fallback); }
   std::string text(const char* name) const { return j.value(name, std::string()); }
-  bool soft() const { return j.contains("share"); }
+  bool mixed() const { return j.contains("share"); }
+  bool voted() const { return j.value("votes", false); }
   bool weighted() const { return j.value("class_weights", false); }
   // The head alone, then the last block with it, then all: each for so many steps.
   FreezePhases phases() const {
@@ -38,14 +39,15 @@ NetworkSettings network_of(const Row& row) {
   NetworkSettings n;
   n.model = &find_model("compact_resnet");
   n.size = kSize;
-  n.classes = kClasses;
+  n.classes = row.j.value("classes", true) ? kClasses : 0;
   n.batch = kBatch;
   n.pixel_channels = 3;
   n.preprocessing = preprocessing_from_name("half");
   n.dropout = 0;
   n.label_smoothing = row.number("smoothing", 0);
   n.focal_gamma = row.number("focal", 0);
-  n.mix = n.soft_targets = row.soft();
+  n.mix = row.mixed();
+  n.soft_targets = row.mixed() || row.voted();
   n.valence_arousal = !row.text("affect").empty();
   n.ccc = row.text("affect") == "ccc";
   if (row.j.contains("task_weights")) n.task_weights = row.j["task_weights"].get<std::array<double, 3>>();
@@ -58,6 +60,7 @@ struct Batch {
   std::vector<uint8_t> pixels;
   std::vector<int32_t> labels;
   std::vector<float> valence, arousal;
+  std::vector<double> votes;  // [n,k]
 };
 
 Batch batch(int i) {
@@ -68,6 +71,9 @@ Batch batch(int i) {
   const std::vector<float> affect = fixture::tensor("trajectory.affect" + n, 2 * kBatch, 0.25);
   b.valence.assign(affect.begin(), affect.begin() + kBatch);
   b.arousal.assign(affect.begin() + kBatch, affect.end());
+  b.votes.resize(kBatch * kClasses);
+  const std::vector<int64_t> votes = fixture::labels("trajectory.votes" + n, kBatch * kVotes, kClasses);
+  for (size_t v = 0; v < votes.size(); ++v) b.votes[v / kVotes * kClasses + size_t(votes[v])] += 1.0 / kVotes;
   return b;
 }
 
@@ -125,14 +131,21 @@ std::vector<double> losses_of(const Row& row, int pieces) {
     const std::vector<uint8_t> partner = reversed(b.pixels);
     std::vector<float> share;
     SoftTargets targets;
-    if (row.soft()) {
+    std::vector<double> rows = b.votes;
+    if (!row.voted()) {
+      rows.assign(kBatch * kClasses, 0);
+      for (size_t i = 0; i < kBatch; ++i) rows[i * kClasses + size_t(b.labels[i])] = 1;
+    }
+    if (network.mix) {
       BatchMix mix;
       mix.share = row.number("share", 1);
-      std::vector<double> rows(kBatch * kClasses);
-      for (size_t i = 0; i < kBatch; ++i) rows[i * kClasses + size_t(b.labels[i])] = 1;
       share = pixel_shares(mix, kBatch, kSize);
-      targets = soft_targets(mixed_rows(rows, kClasses, mix.share), weights, network.label_smoothing);
-      in.partner_pixels = partner, in.partner_augment = augment, in.share = share, in.targets = targets.targets, in.target_scale = targets.scale;
+      rows = mixed_rows(rows, kClasses, mix.share);
+      in.partner_pixels = partner, in.partner_augment = augment, in.share = share;
+    }
+    if (network.soft_targets) {
+      targets = soft_targets(rows, weights, network.label_smoothing);
+      in.targets = targets.targets, in.target_scale = targets.scale;
     }
     losses.push_back(stepper->run(in));
   }
@@ -143,7 +156,7 @@ std::vector<double> losses_of(const Row& row, int pieces) {
 
 TEST_CASE("50 steps of every optimizer, schedule and loss as PyTorch takes them", "[train][trajectory][device]") {
   const auto file = nlohmann::json::parse(std::ifstream(std::filesystem::path(VKFER_FIXTURES) / "trajectories.json"));
-  CHECK(file.size() >= 20);
+  CHECK(file.size() >= 26);
   for (const auto& [name, entry] : file.items()) {
     INFO(name);
     const auto expected = entry["losses"].get<std::vector<double>>();

@@ -22,6 +22,7 @@ struct Arguments : TrainSettings {
   bool from_scratch = false;                    // train: random weights, though a recipe asks for others
   std::vector<std::string> inputs, outputs;     // trace, run
   std::string labels, loss = "ce", out;         // trace
+  std::string targets;                          // trace
   bool find_rate = false;                       // train
   int classes = 7, steps = 10;                  // trace, dump
   bool training = false, inference = false;     // dump, profile

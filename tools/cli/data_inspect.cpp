@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "tools/cli/data_action.h"
 #include "tools/data/inspect.h"
@@ -56,6 +57,9 @@ void inspect_data(Arguments& a, Console& console) {
   const Inspection found = inspect(dataset, [&](size_t done, size_t total) { console.progress("reading", double(done), double(total)); });
   console.print("{}: {} images, {} classes\n", dataset.source(), dataset.size(), dataset.classes().size());
   print_counts(console, dataset, found);
+  size_t affect = 0;  // images
+  for (size_t i = 0; i < dataset.size(); ++i) affect += !std::isnan(dataset.sample(i).valence) && !std::isnan(dataset.sample(i).arousal);
+  if (affect) console.print("valence and arousal: {} images", affect);
   console.line("");
   std::vector<std::pair<size_t, std::string>> sizes;
   for (const auto& [size, count] : found.sizes) sizes.emplace_back(count, size);
@@ -80,7 +84,7 @@ void inspect_data(Arguments& a, Console& console) {
     counts[split] = one;
   }
   for (const size_t i : found.constant) constant.push_back(dataset.sample(i).id);
-  console.answer({{"data", dataset.source()}, {"images", dataset.size()}, {"classes", dataset.classes()}, {"counts", counts}, {"sizes", found.sizes},
+  console.answer({{"data", dataset.source()}, {"images", dataset.size()}, {"classes", dataset.classes()}, {"counts", counts}, {"valence_arousal", affect}, {"sizes", found.sizes},
                   {"duplicates", group_json(dataset, found.duplicates)}, {"conflicts", group_json(dataset, found.conflicts)},
                   {"across_splits", group_json(dataset, found.across_splits)}, {"constant", constant}, {"unreadable", found.unreadable}});
 }

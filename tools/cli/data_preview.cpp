@@ -19,7 +19,7 @@ constexpr int kRows = 8, kVersions = 7, kGap = 2;
 void preview_data(Arguments& a, Console& console) {
   const Dataset dataset = open_data(a, console);
   TrainSettings s = resolve_settings(a, dataset.native_size());
-  std::vector<size_t> chosen = labelled(dataset, "train");
+  std::vector<size_t> chosen = labelled(dataset, "train", true);
   if (chosen.empty()) fail("data", "{} has no labelled training image. Fix: other data", dataset.source());
   const int rows = int(std::min<size_t>(kRows, chosen.size()));
   std::vector<size_t> spread;

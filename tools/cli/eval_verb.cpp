@@ -13,6 +13,7 @@ namespace {
 // The network's class of each class of the data, by name.
 std::vector<int> label_map(const Dataset& dataset, const std::vector<std::string>& classes) {
   std::vector<int> map;
+  if (classes.empty()) return map;  // valence and arousal alone
   for (const std::string& name : dataset.classes()) {
     const auto it = std::find(classes.begin(), classes.end(), name);
     if (it == classes.end())
@@ -24,6 +25,7 @@ std::vector<int> label_map(const Dataset& dataset, const std::vector<std::string
 }
 
 std::vector<std::string> class_names(const Trained& trained, const Dataset& dataset) {
+  if (trained.saved.network.classes == 0) return {};
   if (!trained.saved.classes.empty()) return trained.saved.classes;
   if (int(dataset.classes().size()) == trained.saved.network.classes) return dataset.classes();
   fail("eval", "the network answers {} classes and {} has {}. Fix: evaluate on data of the same classes",
@@ -39,6 +41,11 @@ void print_affect(Console& console, const char* name, const std::optional<Affect
 }
 
 void print_report(Console& console, const Evaluation& e, const std::vector<std::string>& classes) {
+  if (e.count == 0) {
+    console.print("{} images{}, loss {:.4f}\n", e.images(), e.has_classes() ? ", none of them with a class" : "", e.loss());
+    print_affect(console, "valence", e.valence);
+    return print_affect(console, "arousal", e.arousal);
+  }
   const ClassificationMetrics m = classification_metrics(e.confusion);
   console.print("{} images: accuracy {:.4f}, macro F1 {:.4f}, weighted F1 {:.4f}, kappa {:.4f}, loss {:.4f}\n", e.count,
                 m.accuracy, m.macro_f1, m.weighted_f1, m.kappa, e.loss());
@@ -74,7 +81,7 @@ void run_eval(Arguments& a, Console& console) {
   const Dataset dataset = open_data(settings, console);
   const std::vector<std::string> classes = class_names(trained, dataset);
   const std::vector<int> map = label_map(dataset, classes);
-  const std::vector<size_t> indices = labelled(dataset, a.split, trained.saved.network.valence_arousal);
+  const std::vector<size_t> indices = labelled(dataset, a.split, trained.saved.network.valence_arousal, !classes.empty());
   if (indices.empty()) fail("--split", "{} has no labelled image in '{}'. Fix: another split", dataset.source(), a.split);
 
   Device device = open_device(a, console);

@@ -43,6 +43,7 @@ void print_answer(Console& console, const std::string& path, std::span<const flo
 }
 
 Json answer_json(const std::string& path, std::span<const float> p, const std::vector<std::string>& classes) {
+  if (classes.empty()) return {{"image", path}};  // valence and arousal alone
   const size_t best = by_probability(p)[0];
   Json all = Json::object();
   for (size_t c = 0; c < classes.size(); ++c) all[classes[c]] = p[c];

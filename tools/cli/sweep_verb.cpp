@@ -20,6 +20,7 @@ struct AskedSweep {
   AskedTraining training;
   SweepPlan plan;
   std::string name;                        // of the recipe
+  std::string monitor() const { return plan.monitor.empty() ? training.settings.monitored() : plan.monitor; }
 };
 
 AskedSweep asked_sweep(const Arguments& a) {
@@ -84,7 +85,7 @@ class Sweep {
     return all;
   }
   const SweepPlan& plan() const { return asked_.plan; }
-  std::string monitor() const { return asked_.plan.monitor.empty() ? asked_.training.settings.monitor : asked_.plan.monitor; }
+  std::string monitor() const { return asked_.monitor(); }
 
  private:
   fs::path path_of(size_t trial, int repeat) const { return folder_ / ("trial-" + padded(int(trial) + 1)) / ("repeat-" + std::to_string(repeat + 1)); }
@@ -153,7 +154,7 @@ class Sweep {
 
   static RepeatedRun pruned_figures(const TrainOutcome& outcome, const std::vector<EpochRecord>& history, uint64_t seed) {
     const std::vector<std::string> classes = outcome.config.at("network").at("classes").get<std::vector<std::string>>();
-    RepeatedRun run{seed, best_epoch(find_monitor(outcome.settings.monitor), history), int(history.size()), {}};
+    RepeatedRun run{seed, best_epoch(find_monitor(outcome.settings.monitored()), history), int(history.size()), {}};
     const EpochRecord& best = history[size_t(run.best_epoch) - 1];
     run.figures = {{"train", figures_of(best.train, classes)}, {"val", figures_of(best.val, classes)}};
     return run;
@@ -184,7 +185,7 @@ std::string figure_text(const SweepRow& row, const std::string& name) {
 
 void print_table(const std::vector<SweepRow>& rows, const std::string& sort, Console& console) {
   std::vector<std::string> shown{sort};
-  for (const char* name : {"val_accuracy", "val_macro_f1", "test_accuracy"})
+  for (const char* name : {"val_accuracy", "val_macro_f1", "val_ccc", "test_accuracy", "test_ccc"})
     if (name != sort && std::ranges::any_of(rows, [&](const SweepRow& r) { return r.figures.count(name) != 0; })) shown.emplace_back(name);
   std::string header = fmt::format("\n{:>5}  {:<8}", "trial", "status");
   for (const std::string& name : shown) header += fmt::format("  {:<16.16}", name);
@@ -200,8 +201,12 @@ void print_table(const std::vector<SweepRow>& rows, const std::string& sort, Con
 
 // Everything that can be wrong is found before a folder is made. Returns the data's fingerprint.
 std::string check(const Arguments& a, const AskedSweep& asked, Console& console) {
-  for (size_t trial = 0; trial < asked.plan.trials.size(); ++trial) check_needs(trial_training(asked, trial, 0), a.from_scratch);
-  return fingerprint(open_data(asked.training.settings, console), asked.training.settings.valence_arousal);
+  for (size_t trial = 0; trial < asked.plan.trials.size(); ++trial) {
+    const AskedTraining training = trial_training(asked, trial, 0);
+    check_needs(training, a.from_scratch);
+    check_monitor(find_monitor(asked.monitor()), !training.settings.va_only, training.settings.answers_affect());
+  }
+  return fingerprint(open_data(asked.training.settings, console), asked.training.settings.answers_affect());
 }
 
 fs::path folder_of(const Arguments& a, const AskedSweep& asked) {

@@ -12,24 +12,43 @@ void require(const Arguments& a, const char* name) {
   if (!a.given(name)) fail("usage", "{} is missing. Fix: vkfer trace --help", name);
 }
 
+// What the network is to answer, as far as it answers that.
+void read_targets(const Arguments& a, TraceOptions& o) {
+  if (o.classes > 0) {
+    require(a, "--labels");
+    const NpyArray y = read_npy(a.labels);
+    if (y.shape.size() != 1) fail("--labels", "{}: got shape [{}], expected [n]", a.labels, fmt::join(y.shape, ","));
+    o.labels = y.as_int64s();
+  } else if (a.given("--labels")) {
+    fail("--labels", "got {}, but the network has no classes. Fix: leave it out", a.labels);
+  }
+  if (o.valence_arousal) {
+    require(a, "--targets");
+    const NpyArray y = read_npy(a.targets);
+    if (y.shape.size() != 2 || y.shape[1] != 2 || y.dtype != "f4") fail("--targets", "{}: got {} [{}], expected f4 [n,2]", a.targets, y.dtype, fmt::join(y.shape, ","));
+    o.affect = y.as_floats();
+  } else if (a.given("--targets")) {
+    fail("--targets", "got {}, but the network does not answer valence and arousal. Fix: --va", a.targets);
+  }
+}
+
 TraceOptions options_of(const Arguments& a) {
-  for (const char* name : {"--input", "--labels", "--out"}) require(a, name);
+  for (const char* name : {"--input", "--out"}) require(a, name);
   if (a.loss != "ce") fail("--loss", "unknown loss '{}': expected ce", a.loss);
   TraceOptions o;
   o.model = a.model;
   if (a.inputs.size() != 1) fail("--input", "got {} files, expected one. Fix: name the images", a.inputs.size());
   const std::string& input = a.inputs[0];
-  const NpyArray x = read_npy(input), y = read_npy(a.labels);
+  const NpyArray x = read_npy(input);
   if (x.shape.size() != 4 || x.shape[2] != x.shape[3] || x.dtype != "f4")
     fail("--input", "{}: got {} [{}], expected f4 [n,channels,size,size]", input, x.dtype, fmt::join(x.shape, ","));
-  if (y.shape.size() != 1) fail("--labels", "{}: got shape [{}], expected [n]", a.labels, fmt::join(y.shape, ","));
   if (a.given("--size") && a.size != x.shape[2]) fail("--size", "got {}, but {} has {}x{}", a.size, input, x.shape[2], x.shape[3]);
   if (x.shape[0] < 1 || x.shape[0] > 65536 || x.shape[2] > 4096) fail("--input", "{}: [{}] is too large or empty", input, fmt::join(x.shape, ","));
   o.batch = int(x.shape[0]);
   o.channels = int(x.shape[1]);
   o.size = int(x.shape[2]);
   o.x = x.as_floats();
-  o.labels = y.as_int64s();
+  o.valence_arousal = a.valence_arousal;
   o.classes = a.classes;
   o.head = a.head;
   o.optimizer = a.optimizer;
@@ -47,9 +66,12 @@ TraceOptions options_of(const Arguments& a) {
     set_conventions(saved, "", a.padding, a.batch_norm);
     o.same_padding = saved.network.same_padding;
     o.batch_norm = saved.network.batch_norm;
+    o.valence_arousal |= saved.network.valence_arousal;
+    if (saved.network.classes == 0) o.classes = 0;
     o.weights = std::move(saved.weights);
   }
   if (a.given("--batch-norm")) o.batch_norm = batch_norm_from_text(a.batch_norm);
+  read_targets(a, o);
   if (a.given("--padding")) o.same_padding = is_same_padding(a.padding);
   return o;
 }
@@ -71,7 +93,7 @@ extern const Verb trace_verb;
 const Verb trace_verb{
     .name = "trace",
     .summary = "Lay training steps open, to compare with PyTorch",
-    .arguments = {"--model", "--head", "--weights", "--padding", "--batch-norm", "--input", "--labels", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
+    .arguments = {"--model", "--head", "--weights", "--padding", "--batch-norm", "--input", "--labels", "--va", "--targets", "--loss", "--optimizer", "--lr", "--momentum", "--nesterov",
                   "--weight-decay", "--label-smoothing", "--steps", "--num-classes", "--size", "--frozen-bn", "--seed", "--precision",
                   "--out", "--device", "--json"},
     .examples = "  vkfer trace --model mobilenetv2 --weights w.safetensors --input x.npy \\\n"
@@ -79,7 +101,8 @@ const Verb trace_verb{
                 "      --num-classes 7 --out t.safetensors\n\n"
                 "The same batch every step, nothing at random. Writes logits.eval,\n"
                 "logits, loss, grad.*, param.*, buffer.* and, without --weights, init.*,\n"
-                "named and laid out as torch's state_dict.",
+                "named and laid out as torch's state_dict. With --va, or weights that answer\n"
+                "them, the mean squares of valence and arousal against --targets join the loss.",
     .run = run_trace_verb,
 };
 

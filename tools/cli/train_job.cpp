@@ -35,8 +35,9 @@ void check_same_data(const TrainJob& job, const Dataset& dataset) {
 }
 
 // What a person expects of the data, as a number or as names in the order of the labels.
-void check_expected_classes(const std::string& expected, const Dataset& dataset) {
+void check_expected_classes(const std::string& expected, const Dataset& dataset, bool va_only) {
   if (expected.empty()) return;
+  if (va_only) fail("--classes", "got {} with --va-only: there are no classes. Fix: leave one of them out", expected);
   const std::string names = fmt::format("{}", fmt::join(dataset.classes(), ","));
   if (expected != names && expected != std::to_string(dataset.classes().size()))
     fail("--classes", "got {}, but {} has {}: {}. Fix: leave it out, or give other data", expected, dataset.source(), dataset.classes().size(), names);
@@ -145,7 +146,7 @@ TrainOutcome Trainer::finished(const TrainJob& job) const {
 Dataset Trainer::open(TrainJob& job) {
   check_settings(job.settings);
   Dataset dataset = open_data(job.settings, console_);
-  check_expected_classes(arguments_.class_names, dataset);
+  check_expected_classes(arguments_.class_names, dataset, job.settings.va_only);
   check_same_data(job, dataset);
   if (!job.folder) {
     job.settings = resolve_settings(job.settings, dataset.native_size());

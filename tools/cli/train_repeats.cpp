@@ -92,7 +92,7 @@ RepeatedRun figures_of_run(const TrainOutcome& outcome, Trainer& trainer, const 
   run.figures["val"] = figures_of(best.val, classes);
 
   const Dataset dataset = open_data(outcome.settings, console);
-  const std::vector<size_t> test = labelled(dataset, "test", settings.valence_arousal);
+  const std::vector<size_t> test = labelled(dataset, "test", settings.valence_arousal, !settings.va_only);
   if (test.empty()) return run;
   const Trained trained{read_network(model_path(outcome.run)), outcome.run, settings, outcome.config};
   NetworkSettings network = trained.saved.network;

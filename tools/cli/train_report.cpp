@@ -2,6 +2,7 @@
 
 #include <build_info.h>
 
+#include "tools/train/figures.h"
 #include "tools/train/interrupt.h"
 #include "tools/train/recipe.h"
 
@@ -9,16 +10,29 @@ namespace vkfer {
 namespace {
 
 Json figures(const EpochRecord& r) {
-  const ClassificationMetrics m = classification_metrics(r.val.confusion);
-  Json j = {{"epoch", r.epoch}, {"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}, {"loss", r.val.loss()}};
+  Json j = {{"epoch", r.epoch}};
+  if (r.val.has_classes()) {
+    const ClassificationMetrics m = classification_metrics(r.val.confusion);
+    j.update({{"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}});
+  }
+  j["loss"] = r.val.loss();
   const auto add = [&](const char* name, const std::optional<Affect>& a) {
     if (!a) return;
     const Json all = metrics_json(a->metrics);
     j[name] = {{"rmse", all["rmse"]}, {"ccc", all["ccc"]}};
   };
+  if (r.val.valence) j["ccc"] = number_json(r.val.ccc());
   add("valence", r.val.valence);
   add("arousal", r.val.arousal);
   return j;
+}
+
+constexpr const char *kColumns = "  epoch   train loss   acc     val loss   acc     F1    images/s    time",
+                     *kAffectColumns = "  epoch   train loss   val loss   val CCC   images/s    time";
+
+std::string affect_text(const Evaluation& e) {
+  const ContinuousMetrics &v = e.valence->metrics, &a = e.arousal->metrics;
+  return fmt::format("valence RMSE {}, CCC {}; arousal RMSE {}, CCC {}", figure_text(v.rmse), figure_text(v.ccc), figure_text(a.rmse), figure_text(a.ccc));
 }
 
 // "lr 0.01, epochs 3"
@@ -55,9 +69,11 @@ void TrainReport::introduce(const Json& config, const std::filesystem::path& run
   const Json& data = config.at("data");
   const Json& images = data.at("images");
   epochs_ = s.at("epochs");
-  console_.print("network  {}, {}x{}x{}, {} classes, {} parameters to train", s.at("model").get<std::string>(),
+  const size_t classes = config.at("network").at("classes").size();
+  columns_ = classes ? kColumns : kAffectColumns;
+  console_.print("network  {}, {}x{}x{}, {}, {} parameters to train", s.at("model").get<std::string>(),
                  s.at("size").get<int>(), s.at("size").get<int>(), s.at("channels").get<int>(),
-                 config.at("network").at("classes").size(),
+                 classes ? fmt::format("{} classes", classes) : "valence and arousal",
                  count_text(config.at("network").at("trainable_parameters").get<int64_t>()));
   console_.print("data     {}: {} train, {} val, {} test", data.at("source").get<std::string>(), images.at("train").get<int>(),
                  images.at("val").get<int>(), images.at("test").get<int>());
@@ -74,7 +90,7 @@ void TrainReport::introduce(const Json& config, const std::filesystem::path& run
   console_.print("device   {}, {}", device.info().name,
                  s.value("precision", "fp32") == "fp16" ? "precision fp16: f16 activations, f32 parameters and sums" : "precision fp32");
   console_.print("run      {}\n", run.string());
-  if (!console_.terminal()) console_.line("  epoch   train loss   acc     val loss   acc     F1    images/s    time");
+  if (!console_.terminal()) console_.line(columns_);
   lap();
 }
 
@@ -91,25 +107,31 @@ void TrainReport::step(const StepReport& r) {
 
 void TrainReport::epoch(const EpochRecord& r, bool best) {
   val_seconds_ = lap();
-  const ClassificationMetrics train = classification_metrics(r.train.confusion);
-  const ClassificationMetrics val = classification_metrics(r.val.confusion);
-  if (console_.terminal() && r.epoch == 1)
-    console_.line("  epoch   train loss   acc     val loss   acc     F1    images/s    time");
-  console_.print("{:>4}/{:<4} {:>9.4f}  {:.4f} {:>10.4f}  {:.4f}  {:.4f} {:>8.0f} {:>9}{}", r.epoch, epochs_, r.train.loss(),
-                 train.accuracy, r.val.loss(), val.accuracy, val.macro_f1, images_per_second(), duration_text(r.seconds),
-                 best ? "  best" : "");
-  if (r.val.valence)
-    console_.print("          valence RMSE {:.4f}, CCC {:.4f}; arousal RMSE {:.4f}, CCC {:.4f}", r.val.valence->metrics.rmse, r.val.valence->metrics.ccc,
-                   r.val.arousal->metrics.rmse, r.val.arousal->metrics.ccc);
+  if (console_.terminal() && r.epoch == 1) console_.line(columns_);
+  if (r.val.has_classes()) {
+    const ClassificationMetrics train = classification_metrics(r.train.confusion);
+    const ClassificationMetrics val = classification_metrics(r.val.confusion);
+    console_.print("{:>4}/{:<4} {:>9.4f}  {:.4f} {:>10.4f}  {:.4f}  {:.4f} {:>8.0f} {:>9}{}", r.epoch, epochs_, r.train.loss(),
+                   train.accuracy, r.val.loss(), val.accuracy, val.macro_f1, images_per_second(), duration_text(r.seconds),
+                   best ? "  best" : "");
+  } else {
+    console_.print("{:>4}/{:<4} {:>9.4f} {:>10.4f} {:>9} {:>10.0f} {:>9}{}", r.epoch, epochs_, r.train.loss(), r.val.loss(), figure_text(r.val.ccc()),
+                   images_per_second(), duration_text(r.seconds), best ? "  best" : "");
+  }
+  if (r.val.valence) console_.print("          {}", affect_text(r.val));
 }
 
 void TrainReport::conclude(const TrainResult& result, const std::filesystem::path& run, const Json& config) {
   if (!result.finished)
     return console_.print("\nstopped; everything is saved. To go on: vkfer train --resume {}", run.string());
   const EpochRecord& best = result.history[size_t(result.best_epoch) - 1];
-  const ClassificationMetrics m = classification_metrics(best.val.confusion);
-  console_.print("\nbest: epoch {}, validation accuracy {:.4f}, macro F1 {:.4f}, loss {:.4f}", best.epoch, m.accuracy, m.macro_f1,
-                 best.val.loss());
+  if (best.val.has_classes()) {
+    const ClassificationMetrics m = classification_metrics(best.val.confusion);
+    console_.print("\nbest: epoch {}, validation accuracy {:.4f}, macro F1 {:.4f}, loss {:.4f}", best.epoch, m.accuracy, m.macro_f1,
+                   best.val.loss());
+  } else {
+    console_.print("\nbest: epoch {}, validation {}, loss {:.4f}", best.epoch, affect_text(best.val), best.val.loss());
+  }
   const Json recipe = config.value("recipe", Json());
   if (const std::string published = recipe.is_object() ? published_text(recipe.at("published")) : ""; !published.empty())
     console_.print("published, {}: {}", recipe.at("study").get<std::string>(), published);
@@ -123,7 +145,7 @@ void TrainReport::conclude(const TrainResult& result, const std::filesystem::pat
 Json history_json(const EpochRecord& r) {
   Json row = figures(r);
   row["train_loss"] = r.train.loss();
-  row["train_accuracy"] = classification_metrics(r.train.confusion).accuracy;
+  if (r.train.has_classes()) row["train_accuracy"] = classification_metrics(r.train.confusion).accuracy;
   row["seconds"] = r.seconds;
   return row;
 }

@@ -26,6 +26,7 @@ class TrainReport {
   Console& console_;
   const Device* device_ = nullptr;
   Clock::time_point last_;
+  const char* columns_ = "";                  // titles over the lines of epochs
   int epochs_ = 0;
   int64_t images_ = 0;                        // trained on in this process, and the seconds that took
   double train_seconds_ = 0, val_seconds_ = 0;

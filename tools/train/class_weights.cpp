@@ -29,14 +29,24 @@ std::vector<float> parse_class_weights(std::string_view text) {
   return weights;
 }
 
-std::vector<float> class_weights(std::string_view setting, std::span<const size_t> counts) {
-  if (setting.empty()) return std::vector<float>(counts.size(), 1.0f);
+std::vector<double> class_shares(const Dataset& dataset, std::string_view split) {
+  std::vector<double> shares(dataset.classes().size());
+  for (const size_t i : dataset.split(split)) {
+    const Sample& s = dataset.sample(i);
+    if (s.distribution.empty() && s.label >= 0) shares[size_t(s.label)] += 1;
+    for (size_t c = 0; c < s.distribution.size(); ++c) shares[c] += double(s.distribution[c]);
+  }
+  return shares;
+}
+
+std::vector<float> class_weights(std::string_view setting, std::span<const double> shares) {
+  if (setting.empty()) return std::vector<float>(shares.size(), 1.0f);
   std::vector<float> weights = parse_class_weights(setting);
   if (setting == kBalanced) {
-    const double n = double(std::accumulate(counts.begin(), counts.end(), size_t{0}));
-    for (const size_t count : counts) weights.push_back(count ? float(n / (double(counts.size()) * double(count))) : 0);
+    const double n = std::accumulate(shares.begin(), shares.end(), 0.0);
+    for (const double share : shares) weights.push_back(share > 0 ? float(n / (double(shares.size()) * share)) : 0);
   }
-  if (weights.size() != counts.size()) fail("--class-weights", "got {} weights for {} classes. Fix: one for each, in the order of the labels", weights.size(), counts.size());
+  if (weights.size() != shares.size()) fail("--class-weights", "got {} weights for {} classes. Fix: one for each, in the order of the labels", weights.size(), shares.size());
   return weights;
 }
 

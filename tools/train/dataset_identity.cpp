@@ -21,11 +21,11 @@ std::string fingerprint(const Dataset& dataset, bool valence_arousal) {
   return fmt::format("{:08x}-{}", uint32_t(crc), dataset.size());
 }
 
-std::vector<size_t> labelled(const Dataset& dataset, std::string_view split, bool valence_arousal) {
+std::vector<size_t> labelled(const Dataset& dataset, std::string_view split, bool valence_arousal, bool classes) {
   std::vector<size_t> indices = dataset.split(split);
   std::erase_if(indices, [&](size_t i) {
     const Sample& s = dataset.sample(i);
-    return s.label < 0 && !(valence_arousal && !std::isnan(s.valence) && !std::isnan(s.arousal));
+    return !(classes && s.label >= 0) && !(valence_arousal && !std::isnan(s.valence) && !std::isnan(s.arousal));
   });
   return indices;
 }

@@ -1,5 +1,6 @@
 #include "tools/train/evaluation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -40,8 +41,19 @@ double Evaluation::loss() const {
   return (count ? loss_sum / double(count) : 0) + (valence ? valence->mse() : 0) + (arousal ? arousal->mse() : 0);
 }
 
+double Evaluation::ccc() const {
+  const double undefined = std::numeric_limits<double>::quiet_NaN();
+  return valence && arousal ? (valence->metrics.ccc + arousal->metrics.ccc) / 2 : undefined;
+}
+
+int64_t Evaluation::images() const {
+  if (count > 0) return count;
+  return int64_t(std::max(valence ? valence->count : 0, arousal ? arousal->count : 0));
+}
+
 Evaluation Evaluation::of_sums(int classes, std::span<const float> sums) {
   Evaluation e;
+  if (classes == 0) return e;
   e.confusion = Confusion(classes);
   for (size_t i = 0; i < e.confusion.counts.size(); ++i) e.confusion.counts[i] = std::llround(sums[i]);
   e.count = std::llround(sums[e.confusion.counts.size()]);
@@ -68,7 +80,15 @@ Evaluation Evaluation::from_json(const Json& j) {
   return e;
 }
 
-Json report_json(const Evaluation& e, const std::vector<std::string>& classes) {
+namespace {
+
+// Figures of classes that no image has.
+void clear_figures(Json& j) {
+  for (Json& value : j)
+    if (value.is_number_float()) value = nullptr;
+}
+
+Json class_report(const Evaluation& e, const std::vector<std::string>& classes) {
   const ClassificationMetrics m = classification_metrics(e.confusion);
   Json per_class = Json::object(), rows = Json::array();
   for (size_t c = 0; c < classes.size(); ++c) {
@@ -77,10 +97,22 @@ Json report_json(const Evaluation& e, const std::vector<std::string>& classes) {
     const auto row = e.confusion.counts.begin() + ptrdiff_t(c * classes.size());
     rows.push_back(std::vector<int64_t>(row, row + ptrdiff_t(classes.size())));
   }
-  Json report = {{"count", e.count},           {"accuracy", m.accuracy},       {"macro_f1", m.macro_f1},
+  Json report = {{"accuracy", m.accuracy},       {"macro_f1", m.macro_f1},
           {"weighted_f1", m.weighted_f1}, {"macro_precision", m.macro_precision}, {"macro_recall", m.macro_recall},
-          {"kappa", m.kappa},           {"loss", e.loss()},             {"classes", classes},
-          {"per_class", per_class},     {"confusion", rows}};
+          {"kappa", m.kappa}};
+  if (e.count == 0) {
+    clear_figures(report);
+    for (Json& figures : per_class) clear_figures(figures);
+  }
+  report.update({{"classes", classes}, {"per_class", per_class}, {"confusion", rows}});
+  return report;
+}
+
+}  // namespace
+
+Json report_json(const Evaluation& e, const std::vector<std::string>& classes) {
+  Json report = {{"count", e.images()}, {"loss", e.loss()}};
+  if (e.has_classes()) report.update(class_report(e, classes));
   if (e.valence) report["valence"] = metrics_json(e.valence->metrics);
   if (e.arousal) report["arousal"] = metrics_json(e.arousal->metrics);
   return report;

@@ -21,13 +21,16 @@ struct Affect {
 };
 
 struct Evaluation {
-  Confusion confusion;
+  Confusion confusion;                     // of 0 classes where the network has none
   double loss_sum = 0;                     // of the classes
   int64_t count = 0;                       // images with a class
   std::optional<Affect> valence, arousal;  // of networks with such outputs
   double loss() const;                     // of all outputs together
+  double ccc() const;                      // the mean of valence's and arousal's; NaN where one is undefined
+  bool has_classes() const { return confusion.classes > 0; }
+  int64_t images() const;                  // with a class; where none has one, with valence or arousal
 
-  // From the state that ops::classification_sums fills: confusion, count, loss sum.
+  // From the state that ops::classification_sums fills: confusion, count, loss sum. Without classes there is none.
   static Evaluation of_sums(int classes, std::span<const float> sums);
   // From the state that ops::squared_error_sums fills.
   static Affect affect_of_sums(std::span<const float> sums) { return {sums[0], sums[1], {}}; }
@@ -40,7 +43,8 @@ struct Evaluation {
 // rmse, mae, r2, pearson, sagr, ccc and count; null where undefined.
 Json metrics_json(const ContinuousMetrics&);
 
-// accuracy, macro_f1, loss, per_class, confusion, count and the rest: the answer of `eval --json`.
+// accuracy, macro_f1, loss, per_class, confusion, count and the rest: the answer of `eval --json`. Figures of classes are absent where
+// the network has none, and null where no image has one.
 Json report_json(const Evaluation&, const std::vector<std::string>& classes);
 
 }  // namespace vkfer

@@ -23,13 +23,13 @@ Evaluator::Evaluator(Device& device, States& states, const NetworkSettings& sett
     : states_(states), settings_(settings), step_(evaluation_graph(settings)) {
   Plan plan = make_plan(step_.graph, target);
   executor_ = std::make_unique<Executor>(device, std::move(step_.graph), std::move(plan), states);
-  executor_->write(step_.class_weights, std::vector<float>(size_t(settings.classes), 1.0f));
+  if (has_classes()) executor_->write(step_.class_weights, std::vector<float>(size_t(settings.classes), 1.0f));
   executor_->write(step_.augment, std::vector<int32_t>(size_t(settings.batch) * 4, 0));
 }
 
 void Evaluator::start_batch(std::span<const uint8_t> pixels, const EvaluatedBatch& batch) {
   executor_->write(step_.pixels, pixels);
-  executor_->write(step_.labels, batch.labels);
+  if (has_classes()) executor_->write(step_.labels, batch.labels);
   if (has_affect()) {
     write_targets(*executor_, step_.valence, batch.valence);
     write_targets(*executor_, step_.arousal, batch.arousal);
@@ -59,7 +59,7 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
                                               const std::function<bool(size_t)>& progress) {
   executor_->drain();  // of a pass that was left by an error
   const int k = settings_.classes;
-  states_.write(kEvalSums, std::vector<float>(size_t(k) * size_t(k) + 2, 0.0f));
+  if (has_classes()) states_.write(kEvalSums, std::vector<float>(size_t(k) * size_t(k) + 2, 0.0f));
   const Sampler sampler(cache.size(), {.batch = size_t(settings_.batch), .shuffle = false, .drop_last = false});
   BatchLoader loader(cache, sampler.epoch(0));
   std::vector<int64_t> positions;
@@ -94,7 +94,7 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
   }
   while (executor_->in_flight()) go_on = finish() && go_on;
   if (!go_on) return std::nullopt;
-  Evaluation e = Evaluation::of_sums(k, states_.read(kEvalSums));
+  Evaluation e = Evaluation::of_sums(k, has_classes() ? states_.read(kEvalSums) : std::vector<float>{});
   if (has_affect()) e.valence = valence.affect(), e.arousal = arousal.affect();
   return e;
 }

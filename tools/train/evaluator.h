@@ -15,7 +15,7 @@ namespace vkfer {
 struct EvaluatedBatch;
 
 struct Answers {
-  std::vector<float> probabilities;     // [n,k]
+  std::vector<float> probabilities;     // [n,k]; empty for networks without classes
   std::vector<float> valence, arousal;  // [n]; empty for networks without such outputs
 };
 
@@ -38,6 +38,7 @@ class Evaluator {
 
  private:
   void start_batch(std::span<const uint8_t> pixels, const EvaluatedBatch&);  // behind the batches in flight
+  bool has_classes() const { return bool(step_.labels); }
   bool has_affect() const { return bool(step_.valence.prediction); }
 
   States& states_;

@@ -14,14 +14,30 @@ std::string column_name(const std::string& class_name) {
   return safe;
 }
 
+std::string figure_text(double value) { return std::isnan(value) ? std::string("undefined") : fmt::format("{:.4f}", value); }
+
 std::string csv_number(double value) { return std::isnan(value) ? std::string() : fmt::format("{:.6f}", value); }
 
-Figures figures_of(const Evaluation& e, const std::vector<std::string>& classes) {
+namespace {
+
+// NaN where no image has a class.
+void add_class_figures(Figures& all, const Evaluation& e, const std::vector<std::string>& classes) {
   const ClassificationMetrics m = classification_metrics(e.confusion);
-  Figures all{{"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}, {"weighted_f1", m.weighted_f1}, {"kappa", m.kappa}, {"loss", e.loss()}};
+  all = {{"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}, {"weighted_f1", m.weighted_f1}, {"kappa", m.kappa}};
   const std::pair<const char*, double ClassMetrics::*> of_class[] = {{"precision", &ClassMetrics::precision}, {"recall", &ClassMetrics::recall}, {"f1", &ClassMetrics::f1}};
   for (const auto& [name, member] : of_class)
     for (size_t c = 0; c < classes.size(); ++c) all.emplace_back(fmt::format("{}_{}", name, column_name(classes[c])), m.per_class[c].*member);
+  if (e.count == 0)
+    for (auto& [name, value] : all) value = std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace
+
+Figures figures_of(const Evaluation& e, const std::vector<std::string>& classes) {
+  Figures all;
+  if (e.has_classes()) add_class_figures(all, e, classes);
+  all.emplace_back("loss", e.loss());
+  if (e.valence && e.arousal) all.emplace_back("ccc", e.ccc());
   const std::pair<const char*, const std::optional<Affect>*> outputs[] = {{"valence", &e.valence}, {"arousal", &e.arousal}};
   for (const auto& [name, affect] : outputs) {
     if (!*affect) continue;

@@ -1,5 +1,6 @@
 #include "tools/train/monitor.h"
 
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -9,8 +10,9 @@ namespace vkfer {
 namespace {
 
 constexpr MonitorDef kMonitors[]{
-    {"val_accuracy", "validation accuracy", [](const EpochRecord& r) { return classification_metrics(r.val.confusion).accuracy; }},
-    {"val_macro_f1", "validation macro F1", [](const EpochRecord& r) { return classification_metrics(r.val.confusion).macro_f1; }},
+    {"val_accuracy", "validation accuracy", [](const EpochRecord& r) { return classification_metrics(r.val.confusion).accuracy; }, MonitorDef::classes},
+    {"val_macro_f1", "validation macro F1", [](const EpochRecord& r) { return classification_metrics(r.val.confusion).macro_f1; }, MonitorDef::classes},
+    {"val_ccc", "validation CCC of valence and arousal", [](const EpochRecord& r) { return std::isnan(r.val.ccc()) ? -1 : r.val.ccc(); }, MonitorDef::affect},
     {"val_loss", "validation loss, less is better", [](const EpochRecord& r) { return -r.val.loss(); }},
     {"train_loss", "training loss, less is better", [](const EpochRecord& r) { return -r.train.loss(); }},
 };
@@ -31,6 +33,11 @@ struct Progress {
 std::span<const MonitorDef> monitors() { return kMonitors; }
 
 const MonitorDef& find_monitor(std::string_view name) { return find_by_name("--monitor", "figure", monitors(), name); }
+
+void check_monitor(const MonitorDef& m, bool has_classes, bool has_affect) {
+  if (m.of == MonitorDef::classes && !has_classes) fail("--monitor", "got {}, but there are no classes. Fix: --monitor val_ccc or val_loss", m.name);
+  if (m.of == MonitorDef::affect && !has_affect) fail("--monitor", "got {}, but the network does not answer valence and arousal. Fix: --va, or --monitor val_accuracy", m.name);
+}
 
 int best_epoch(const MonitorDef& m, std::span<const EpochRecord> history) {
   const auto figure = [&](const EpochRecord& r) { return std::pair(m.figure(r), -r.val.loss()); };

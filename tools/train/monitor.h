@@ -9,12 +9,17 @@
 namespace vkfer {
 
 struct MonitorDef {
+  enum Of : uint8_t { all, classes, affect };   // the outputs that it speaks of
   std::string_view name, title;
   double (*figure)(const EpochRecord&);   // more is better
+  Of of = all;
 };
 
 std::span<const MonitorDef> monitors();
 const MonitorDef& find_monitor(std::string_view name);  // fails listing them and the nearest
+
+// Fails for a figure of outputs that the network does not have.
+void check_monitor(const MonitorDef&, bool has_classes, bool has_affect);
 
 // Among equals the one with the lower validation loss, then the first. From 1; 0 without an epoch.
 int best_epoch(const MonitorDef&, std::span<const EpochRecord>);

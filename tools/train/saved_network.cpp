@@ -13,7 +13,7 @@
 namespace vkfer {
 namespace {
 
-constexpr const char* kAffectOutputs = "classes,valence,arousal";
+constexpr const char *kAffectOutputs = "classes,valence,arousal", *kAffectAlone = "valence,arousal";
 constexpr const char* kDefinition = "network";   // metadata: ModelInfo::definition(), as base64
 
 Json parse(const WeightFile& file, const std::string& key) {
@@ -111,7 +111,7 @@ void set_metadata(WeightFile& file, const NetworkSettings& n, const std::vector<
   if (!is_default_head(n.head)) file.metadata["head"] = n.head;
   file.metadata["channels"] = std::to_string(n.channels);
   file.metadata["classes"] = Json(classes).dump();
-  if (n.valence_arousal) file.metadata["outputs"] = kAffectOutputs;
+  if (n.valence_arousal) file.metadata["outputs"] = n.classes > 0 ? kAffectOutputs : kAffectAlone;
   if (n.same_padding) file.metadata["padding"] = kSamePadding;
   if (n.batch_norm.eps > 0) file.metadata["batch_norm"] = batch_norm_text(n.batch_norm);
   file.metadata["preprocessing"] = Json({{"name", p.name}, {"scale", p.scale}, {"mean", p.mean}, {"std", p.std}}).dump();
@@ -172,14 +172,16 @@ SavedNetwork read_network(const std::filesystem::path& path, const NetworkHints&
   n.channels = agree(file, "--channels", number(file, "channels", 0), hints.channels);
   if (n.channels == 0) n.channels = info.channels ? info.channels : 3;
   if (own_head != file.metadata.end() || classifier_rows(file, classifier_of(info, head)) > 0) n.head = head;
+  bool has_classes = true;
   if (const auto outputs = file.metadata.find("outputs"); outputs != file.metadata.end()) {
-    if (outputs->second != kAffectOutputs)
-      fail("weights", "{}: metadata 'outputs': got '{}', expected '{}'", path.string(), outputs->second.substr(0, 100), kAffectOutputs);
+    if (outputs->second != kAffectOutputs && outputs->second != kAffectAlone)
+      fail("weights", "{}: metadata 'outputs': got '{}', expected '{}' or '{}'", path.string(), outputs->second.substr(0, 100), kAffectOutputs, kAffectAlone);
     n.valence_arousal = true;
+    has_classes = outputs->second == kAffectOutputs;
   }
-  n.classes = classifier_rows(file, n.classifier());
+  n.classes = has_classes ? classifier_rows(file, n.classifier()) : 0;
   if (n.classes < 1) n.classes = hints.classes;
-  if (n.classes < 1 && !hints.classifier_may_be_absent) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), n.classifier());
+  if (n.classes < 1 && has_classes && !hints.classifier_may_be_absent) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), n.classifier());
   n.preprocessing = conventions.preprocessing.value_or(info.preprocessing);
   n.same_padding = conventions.same_padding;
   n.batch_norm = conventions.batch_norm;

@@ -11,7 +11,7 @@
 namespace vkfer {
 
 // Metadata "model", "head" (unless it is the model's own), "size", "channels", "classes" (in the order of the labels), "preprocessing", "padding" and
-// "batch_norm" where they are not torch's and the model's own, and "outputs" where there are more than classes. Nothing that differs
+// "batch_norm" where they are not torch's and the model's own, and "outputs" where there are others than classes. Nothing that differs
 // between two equal runs: no time, path, device or run name.
 void set_metadata(WeightFile&, const NetworkSettings&, const std::vector<std::string>& classes);
 

@@ -30,9 +30,22 @@ const Json& before_it_existed() {
                               {"min_lr", 0}, {"plateau_patience", 10}, {"monitor", "val_accuracy"}, {"patience", 0}, {"min_delta", 0},
                               {"split_seed", 0}, {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
                               {"votes", ""}, {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}, {"mixup", 0}, {"cutmix", 0},
-                              {"va_loss", "mse"}, {"task_weights", ""}, {"norm_decay", true}, {"backbone_rate", 1},
+                              {"va_only", false}, {"va_loss", "mse"}, {"task_weights", ""}, {"norm_decay", true}, {"backbone_rate", 1},
                               {"freeze_epochs", 0}, {"unfreeze_blocks", 0}};
   return values;
+}
+
+// What speaks of classes, in a network that has none.
+void check_va_only(const TrainSettings& s) {
+  const auto refuse = [](bool given, std::string_view option, const auto& got, std::string_view fix) {
+    if (given) fail(option, "got {} with --va-only: there are no classes. Fix: {}", got, fix);
+  };
+  refuse(!s.class_weights.empty(), "--class-weights", s.class_weights, "leave one of them out");
+  refuse(s.label_smoothing > 0, "--label-smoothing", s.label_smoothing, "--label-smoothing 0");
+  refuse(s.focal_gamma > 0, "--focal-gamma", s.focal_gamma, "--focal-gamma 0");
+  refuse(vote_mode(s.votes) != VoteMode::none, "--votes", s.votes, "leave one of them out");
+  const std::array<double, 3> w = s.loss_weights();
+  refuse(w[1] == 0 && w[2] == 0, "--task-weights", s.task_weights, "give valence or arousal a weight");
 }
 
 }  // namespace
@@ -52,6 +65,8 @@ std::array<double, 3> TrainSettings::loss_weights() const {
     fail("--task-weights", "got '{}', expected three numbers from 0 on, not all 0: classes, valence, arousal. Fix: --task-weights 1,0.5,0.5", task_weights.substr(0, 100));
   return w;
 }
+
+std::string TrainSettings::monitored() const { return !monitor.empty() ? monitor : va_only ? "val_ccc" : "val_accuracy"; }
 
 OptimizerSettings TrainSettings::optimizer_settings() const {
   OptimizerSettings s;
@@ -151,10 +166,13 @@ void check_settings(const TrainSettings& s) {
   within("--mixup", s.mix.mixup, 0.0, 100.0);
   within("--cutmix", s.mix.cutmix, 0.0, 100.0);
   if (s.focal_gamma > 0 && s.mix.any()) fail("--focal-gamma", "got {} with --mixup or --cutmix: the focal factor is of one class. Fix: leave one of them out", s.focal_gamma);
+  if (s.focal_gamma > 0 && vote_mode(s.votes) == VoteMode::probability)
+    fail("--focal-gamma", "got {} with --votes probability: the focal factor is of one class. Fix: leave one of them out, or --votes majority", s.focal_gamma);
   if (s.va_loss != "mse" && s.va_loss != "ccc") fail("--va-loss", "got '{}', expected mse or ccc", s.va_loss.substr(0, 100));
   s.loss_weights();
   within("--backbone-rate", s.backbone_rate, 0.0, 1e3);
-  find_monitor(s.monitor);
+  check_monitor(find_monitor(s.monitored()), !s.va_only, s.answers_affect());
+  if (s.va_only) check_va_only(s);
   parse_class_weights(s.class_weights);
   within("--label-smoothing", s.label_smoothing, 0.0, 0.999);
   if (s.dropout != -1) within("--dropout", s.dropout, 0.0, 0.999);
@@ -181,6 +199,8 @@ TrainSettings resolve_settings(TrainSettings s, int data_size) {
   const OptimizerDef& optimizer = find_optimizer(s.optimizer);
   s.model = model.reference();
   if (is_default_head(s.head)) s.head.clear();
+  if (s.va_only) s.valence_arousal = true;
+  s.monitor = s.monitored();
   if (s.size == 0) s.size = data_size > 0 ? data_size : model.default_size;
   if (s.lr == -1) s.lr = optimizer.default_lr;
   if (s.weight_decay == -1) s.weight_decay = optimizer.default_weight_decay;

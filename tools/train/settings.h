@@ -34,7 +34,7 @@ struct TrainSettings {
   double drop_factor = 0.1;
   double min_lr = 0;               // schedule plateau: the rate never falls below
   int plateau_patience = 10;       // schedule plateau: epochs without a gain before the rate falls
-  std::string monitor = "val_accuracy";  // see monitor.h: decides on the best epoch, plateaus and stopping early
+  std::string monitor;             // see monitor.h: decides on the best epoch, plateaus and stopping early; "": see monitored()
   int patience = 0;                // stop after so many epochs without a gain; 0: never
   double min_delta = 0;            // of the monitored figure: what counts as a gain
   std::string class_weights;       // "": all 1; balanced: n / (k n_c); or numbers in the order of the labels
@@ -64,12 +64,15 @@ struct TrainSettings {
   bool recompute = false;          // see NetworkSettings
   std::string head;                // "": the network's own; see models/head.h
   bool valence_arousal = false;    // outputs beside the classes, trained where the data knows them
+  bool va_only = false;            // these outputs and no classes; resolved settings have valence_arousal then, too
   std::string freeze;              // "": nothing; see models/freeze.h
   int freeze_epochs = 0;           // what is frozen trains, too, from then on; 0: never. See phases.h
   int unfreeze_blocks = 0;         // of the backbone, the last first, each time freeze_epochs have gone by; 0: all at once
 
   // Classes, valence, arousal; fails naming what is no such list.
   std::array<double, 3> loss_weights() const;
+  bool answers_affect() const { return valence_arousal || va_only; }
+  std::string monitored() const;   // the monitor, or val_accuracy, without classes val_ccc
   OptimizerSettings optimizer_settings() const;
   ScheduleSettings schedule_settings(int64_t steps_per_epoch) const;
 };
@@ -136,6 +139,7 @@ void for_each_setting(Settings& s, F&& f) {
   f("recompute", s.recompute);
   f("head", s.head);
   f("valence_arousal", s.valence_arousal);
+  f("va_only", s.va_only);
   f("freeze", s.freeze);
   f("freeze_epochs", s.freeze_epochs);
   f("unfreeze_blocks", s.unfreeze_blocks);

@@ -82,7 +82,7 @@ void Stepper::submit_piece(const StepInputs& in, int piece) {
     e.write(s.targets, part(in.targets, piece, pieces));
     e.write(s.target_scale, std::vector<float>{in.target_scale});
   }
-  e.write(s.labels, part(in.labels, piece, pieces));
+  if (s.labels) e.write(s.labels, part(in.labels, piece, pieces));
   if (s.hyper) write_update(e, s, in);
   if (s.step) {
     const auto low = [](uint64_t v) { return int32_t(uint32_t(v)); };

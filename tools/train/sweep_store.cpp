@@ -79,7 +79,8 @@ void SweepStore::start(int trial, int repeat, uint64_t seed) {
 void SweepStore::add_epochs(int trial, int repeat, std::span<const EpochRecord> history, const MonitorDef& monitor) {
   Database::Transaction transaction(database_);
   for (const EpochRecord& r : history) {
-    const ClassificationMetrics train = classification_metrics(r.train.confusion), val = classification_metrics(r.val.confusion);
+    ClassificationMetrics train = classification_metrics(r.train.confusion), val = classification_metrics(r.val.confusion);
+    if (!r.val.has_classes()) train.accuracy = train.macro_f1 = val.accuracy = val.macro_f1 = NAN;  // NULL in the file
     database_.run("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                   {int64_t(trial), int64_t(repeat), int64_t(r.epoch), r.learning_rate, r.train.loss(), train.accuracy, train.macro_f1, r.val.loss(), val.accuracy,
                    val.macro_f1, r.seconds, monitor.figure(r)});

@@ -184,10 +184,13 @@ void TensorBoardLog::write(int64_t step, const Scalars& scalars) {
 }
 
 Scalars epoch_scalars(const EpochRecord& r) {
-  const ClassificationMetrics train = classification_metrics(r.train.confusion), val = classification_metrics(r.val.confusion);
-  Scalars s{{"loss/train", r.train.loss()},         {"loss/val", r.val.loss()},           {"accuracy/train", train.accuracy},
-            {"accuracy/val", val.accuracy},         {"macro_f1/train", train.macro_f1},   {"macro_f1/val", val.macro_f1},
-            {"epoch/learning_rate", r.learning_rate}, {"epoch/seconds", r.seconds},       {kEpochTag, double(r.epoch)}};
+  Scalars s{{"loss/train", r.train.loss()}, {"loss/val", r.val.loss()}};
+  if (r.val.has_classes()) {
+    const ClassificationMetrics train = classification_metrics(r.train.confusion), val = classification_metrics(r.val.confusion);
+    s.insert(s.end(), {{"accuracy/train", train.accuracy}, {"accuracy/val", val.accuracy}, {"macro_f1/train", train.macro_f1}, {"macro_f1/val", val.macro_f1}});
+  }
+  s.insert(s.end(), {{"epoch/learning_rate", r.learning_rate}, {"epoch/seconds", r.seconds}, {kEpochTag, double(r.epoch)}});
+  if (r.val.valence) s.emplace_back("ccc/val", r.val.ccc());
   for (const auto& [name, affect] : {std::pair("valence", &r.val.valence), std::pair("arousal", &r.val.arousal)})
     if (*affect) s.emplace_back(fmt::format("{}/rmse", name), (*affect)->metrics.rmse), s.emplace_back(fmt::format("{}/ccc", name), (*affect)->metrics.ccc);
   return s;

@@ -10,14 +10,17 @@
 #include "runtime/error.h"
 #include "tools/train/precision.h"
 #include "tools/train/step_graph.h"
+#include "tools/train/stepper.h"
 
 namespace vkfer {
 namespace {
 
 void check(const TraceOptions& o) {
   if (o.steps < 1) fail("--steps", "got {}, expected 1 or more", o.steps);
-  if (o.batch < 1 || int64_t(o.labels.size()) != o.batch)
-    fail("--labels", "got {} labels, expected {}: one for each image", o.labels.size(), o.batch);
+  if (o.batch < 1 || int64_t(o.labels.size()) != (o.classes > 0 ? o.batch : 0))
+    fail("--labels", "got {} labels, expected {}: one for each image, none without classes", o.labels.size(), o.classes > 0 ? o.batch : 0);
+  if (o.affect.size() != (o.valence_arousal ? 2 * size_t(o.batch) : 0))
+    fail("--targets", "got {} numbers, expected {}: valence and arousal of each image", o.affect.size(), o.valence_arousal ? 2 * o.batch : 0);
   for (const int64_t label : o.labels)
     if (label >= o.classes) fail("--labels", "got label {}, expected below {}. Fix: --num-classes", label, o.classes);
   const size_t expected = size_t(o.batch) * size_t(o.channels) * size_t(o.size) * size_t(o.size);
@@ -75,9 +78,9 @@ class Trace {
     if (train_.step) train_executor_->write(train_.step, std::vector<int32_t>(5, 0));
   }
 
-  std::vector<float> evaluation_logits() {
+  void evaluate(WeightFile& out) {
     eval_executor_->run();
-    return eval_executor_->read(eval_.logits);
+    add_answers(*eval_executor_, eval_, ".eval", out);
   }
 
   // The loss; fills `out` with logits and gradients at step 0.
@@ -86,7 +89,7 @@ class Trace {
     train_executor_->write(train_.hyper, std::span<const float>(hyper));
     const float scale = run_scaled();
     if (index == 0) {
-      set_values(out, "logits", train_executor_->read(train_.logits), {o_.batch, o_.classes});
+      add_answers(*train_executor_, train_, "", out);
       for (const auto& [name, value] : train_.gradients) {
         const ValueInfo& info = graph().info(graph().find(name));
         std::vector<float> gradient = train_executor_->read(value);
@@ -132,8 +135,22 @@ class Trace {
     return s;
   }
 
+  void add_answers(Executor& executor, const StepGraph& s, const std::string& suffix, WeightFile& out) const {
+    if (s.logits) set_values(out, "logits" + suffix, executor.read(s.logits), {o_.batch, o_.classes});
+    if (!s.valence.prediction) return;
+    set_values(out, "valence" + suffix, executor.read(s.valence.prediction), {o_.batch});
+    set_values(out, "arousal" + suffix, executor.read(s.arousal.prediction), {o_.batch});
+  }
+
   void write_batch(Executor& executor, const StepGraph& s) {
     executor.write(s.images, to_nhwc(o_));
+    if (s.valence.prediction) {
+      std::vector<float> valence, arousal;
+      for (size_t i = 0; i < o_.affect.size(); i += 2) valence.push_back(o_.affect[i]), arousal.push_back(o_.affect[i + 1]);
+      write_targets(executor, s.valence, valence);
+      write_targets(executor, s.arousal, arousal);
+    }
+    if (!s.labels) return;
     std::vector<int32_t> labels;
     for (const int64_t label : o_.labels) labels.push_back(int32_t(std::max<int64_t>(label, -1)));
     executor.write(s.labels, labels);
@@ -165,6 +182,7 @@ WeightFile run_trace(Device& device, const TraceOptions& options) {
   network.pixel_channels = 0;
   network.stochastic = false;
   network.head = o.head;
+  network.valence_arousal = o.valence_arousal;
   network.label_smoothing = o.label_smoothing;
   network.frozen_batch_norm = o.frozen_bn;
   network.storage = storage_of(resolve_precision(o.precision, device.info(), target_for(device.info())));
@@ -175,7 +193,7 @@ WeightFile run_trace(Device& device, const TraceOptions& options) {
   out.metadata = {{"model", model.name}, {"optimizer", std::string(optimizer.name)}};
   Trace trace(device, o, network, optimizer);
   trace.start(out);
-  set_values(out, "logits.eval", trace.evaluation_logits(), {o.batch, o.classes});
+  trace.evaluate(out);
   std::vector<float> losses;
   for (int i = 0; i < o.steps; ++i) losses.push_back(trace.step(i, out));
   set_values(out, "loss", losses, {o.steps});

@@ -18,7 +18,9 @@ struct TraceOptions {
   int classes = 7;
   int batch = 0, channels = 3;
   std::vector<float> x;                // NCHW [batch,channels,size,size], already preprocessed
-  std::vector<int64_t> labels;         // [batch]; negative: ignored by the loss
+  std::vector<int64_t> labels;         // [batch]; negative: ignored by the loss; empty with 0 classes
+  bool valence_arousal = false;        // outputs beside the classes, or alone with 0 classes
+  std::vector<float> affect;           // [batch,2], with these: valence and arousal; NaN: ignored by the loss
   std::string optimizer = "sgd";       // a name of optimizers()
   double lr = 0.01, momentum = 0, weight_decay = 0;
   bool nesterov = false;
@@ -35,7 +37,8 @@ struct TraceOptions {
 // The same batch every step; no dropout, no stochastic depth, no augmentation. Names and layouts as torch's state_dict:
 //   logits.eval   [n,k] before any step, with running statistics
 //   logits        [n,k] of step 0, training mode
-//   loss          [steps]
+//   valence.eval, valence, arousal.eval, arousal   [n], the same of these
+//   loss          [steps]: cross-entropy, and the mean squares of valence and arousal
 //   grad.<name>   of step 0
 //   param.<name>, buffer.<name>   after the last step
 //   init.<name>   what it started from, when no weights were given

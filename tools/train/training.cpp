@@ -7,6 +7,7 @@
 #include "models/init.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
+#include "tools/data/ferplus.h"
 #include "tools/train/class_weights.h"
 #include "tools/train/memory_budget.h"
 #include "tools/train/precision.h"
@@ -30,7 +31,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 void check_classes(const Dataset& dataset) {
-  if (dataset.classes().size() < 2) fail("data", "{}: {} class, expected 2 or more", dataset.source(), dataset.classes().size());
+  if (dataset.classes().size() < 2)
+    fail("data", "{}: {}, expected 2 or more{}", dataset.source(), dataset.classes().empty() ? "no classes" : "1 class",
+         dataset.has_valence() ? ". Fix: --va-only trains on valence and arousal alone" : "");
   const std::vector<size_t> counts = dataset.class_counts("train");
   for (size_t c = 0; c < counts.size(); ++c)
     if (counts[c] == 0) fail("data", "{}: class '{}' has no training image. Fix: add some, or remove the class", dataset.source(), dataset.classes()[c]);
@@ -38,12 +41,21 @@ void check_classes(const Dataset& dataset) {
     fail("data", "{}: no labelled validation image. Fix: add a val folder, or --val-fraction 0.1", dataset.source());
 }
 
+void check_affect(const Dataset& dataset, const TrainSettings& s, const MonitorDef& monitor) {
+  if (!dataset.has_valence())
+    fail(s.va_only ? "--va-only" : "--va", "{} knows no valence and arousal. Fix: annotations or columns of that name, or leave it out", dataset.source());
+  if (s.va_only && labelled(dataset, "train", true, false).empty())
+    fail("data", "{}: no training image whose valence and arousal are known. Fix: another split, or other data", dataset.source());
+  if ((s.va_only || monitor.of == MonitorDef::affect) && labelled(dataset, "val", true, false).empty())
+    fail("data", "{}: no validation image whose valence and arousal are known. Fix: add a val folder, or --val-fraction 0.1", dataset.source());
+}
+
 NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   NetworkSettings n;
   n.model = &find_model(s.model);
   n.size = s.size;
   n.channels = s.channels;
-  n.classes = int(dataset.classes().size());
+  n.classes = s.va_only ? 0 : int(dataset.classes().size());
   n.batch = s.batch;
   n.pixel_channels = std::min(s.channels, std::max(1, dataset.channels()));
   n.preprocessing = s.preprocessing.empty() ? n.model->preprocessing : preprocessing_from_name(s.preprocessing);
@@ -53,7 +65,8 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.label_smoothing = s.label_smoothing;
   n.focal_gamma = s.focal_gamma;
   n.warp = s.warp.any();
-  n.mix = n.soft_targets = s.mix.any();
+  n.mix = s.mix.any();
+  n.soft_targets = n.classes > 0 && (n.mix || vote_mode(s.votes) == VoteMode::probability);
   n.ccc = s.va_loss == "ccc";
   n.task_weights = s.loss_weights();
   n.backbone_rate = s.backbone_rate;
@@ -84,10 +97,9 @@ std::string driver_text(const DeviceInfo& info) { return info.driver_name + " " 
 Training::Training(Device& device, const Dataset& dataset, const TrainSettings& settings, std::optional<Checkpoint> from,
                    TrainHooks hooks)
     : device_(device), dataset_(dataset), settings_(settings), hooks_(std::move(hooks)),
-      optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), monitor_(find_monitor(settings.monitor)), states_(device) {
-  check_classes(dataset);
-  if (settings.valence_arousal && !dataset.has_valence())
-    fail("--va", "{} knows no valence and arousal. Fix: annotations or columns of that name, or leave --va out", dataset.source());
+      optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), monitor_(find_monitor(settings.monitored())), states_(device) {
+  if (!settings.va_only) check_classes(dataset);
+  if (settings.valence_arousal) check_affect(dataset, settings, monitor_);
   const std::string driver = driver_text(device.info());
   const bool same_device = from && from->arithmetic.device == device.info().name && from->arithmetic.driver == driver;
   const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
@@ -95,7 +107,10 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   network_ = network_of(settings_, dataset);
   phases_ = freeze_phases(settings_, settings_.unfreeze_blocks ? summarise(*network_.model, model_options(network_, false)).blocks : 0);
   if (from) phase_ = int(from->skipped_before.size());
-  class_weights_ = class_weights(settings_.class_weights, dataset.class_counts("train"));
+  if (network_.classes > 0) {
+    classes_ = dataset.classes();
+    class_weights_ = class_weights(settings_.class_weights, class_shares(dataset, "train"));
+  }
   build(target, from.has_value());
   Target used = stepper_->plan().target();
   for (const StepPlan& plan : plans_) {
@@ -116,7 +131,7 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
   at_.arithmetic = now;
 }
 
-std::vector<size_t> Training::samples(std::string_view split) const { return labelled(dataset_, split, settings_.valence_arousal); }
+std::vector<size_t> Training::samples(std::string_view split) const { return labelled(dataset_, split, settings_.valence_arousal, !settings_.va_only); }
 
 void Training::decode() {
   CacheOptions options;
@@ -191,6 +206,7 @@ void Training::build(const Target& target, bool goes_on) {
 std::vector<std::string> Training::states_without_affect() const {
   NetworkSettings n = network_;
   n.valence_arousal = false;
+  n.classes = std::max(n.classes, 1);
   const Graph graph = evaluation_graph(n).graph;
   std::vector<std::string> names;
   for (const Value v : graph.states()) names.push_back(graph.info(v).name);
@@ -211,8 +227,8 @@ void Training::start() {
     if (network_.valence_arousal) say("--weights has no outputs for valence and arousal: they start at random");
     options.only = states_without_affect();
   }
-  if (saved.network.head == network_.head && (saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != dataset_.classes()))) {
-    say("the classes differ from those of --weights: the classifier starts at random");
+  if (saved.network.head == network_.head && (saved.network.classes != network_.classes || (!saved.classes.empty() && saved.classes != classes_))) {
+    if (!classes_.empty()) say("the classes differ from those of --weights: the classifier starts at random");
     options.skip_classifier = true;
   }
   load_weights(saved.weights, evaluator_->graph(), states_, options);
@@ -245,7 +261,7 @@ Json Training::config() const {
   for (const Value v : graph.states())
     if (graph.info(v).state.trainable) parameters += graph.desc(v).elements();
   return {{"settings", settings_json(settings_)},
-          {"network", {{"trainable_parameters", parameters}, {"classes", dataset_.classes()}, {"class_weights", class_weights_},
+          {"network", {{"trainable_parameters", parameters}, {"classes", classes_}, {"class_weights", class_weights_},
                        {"preprocessing", {{"name", network_.preprocessing.name}, {"scale", network_.preprocessing.scale},
                                           {"mean", network_.preprocessing.mean}, {"std", network_.preprocessing.std}}}}},
           {"data", {{"source", dataset_.source()}, {"synthetic", dataset_.synthetic()}, {"images", counts},
@@ -268,7 +284,7 @@ TrainResult Training::run(RunFolder& folder) {
     // Short epochs are not all worth a checkpoint, but the end is.
     if (stopped || at_.finished || seconds_since(last_save_) > kSaveShare * save_seconds_) save(folder);
   }
-  folder.derive(at_, dataset_.classes());
+  folder.derive(at_, classes_);
   TrainResult result{at_.finished, at_.history, at_.best_epoch, skipped_steps_, steps_done_};
   if (steps_done_) {
     const double milliseconds = 1e3 * loop_seconds_, waited = waited_milliseconds_ + stepper_->host_time().wait_milliseconds;
@@ -334,7 +350,15 @@ OptimizerSettings Training::optimizer_settings(int64_t index) const {
   return s;
 }
 
-Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels) const {
+// The votes of several people, or all of it the one class.
+void Training::append_row(Batch& b, const Sample& sample) const {
+  const size_t first = b.rows.size();
+  b.rows.resize(first + class_weights_.size());
+  if (!sample.distribution.empty()) std::ranges::copy(sample.distribution, b.rows.begin() + ptrdiff_t(first));
+  else if (sample.label >= 0) b.rows[first + size_t(sample.label)] = 1;
+}
+
+Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels, int64_t index) const {
   Batch b;
   const size_t each = pixels.size() / positions.size();
   for (size_t i = 0; i < positions.size(); ++i) {
@@ -343,6 +367,7 @@ Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span
     b.labels.push_back(sample.label);
     b.valence.push_back(sample.valence);
     b.arousal.push_back(sample.arousal);
+    if (network_.soft_targets) append_row(b, sample);
     const Augmentation a = augmentation(settings_.seed, uint32_t(at_.epoch), number, settings_.crop, settings_.flip ? 0.5f : 0.0f);
     b.augment.insert(b.augment.end(), {a.flip, a.dy, a.dx, 0});
     if (!network_.warp) continue;
@@ -350,6 +375,8 @@ Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span
                                  network_.pixel_channels);
     b.warp.insert(b.warp.end(), row.begin(), row.end());
   }
+  if (network_.mix) mix(b, pixels, index);
+  if (network_.soft_targets) b.targets = soft_targets(b.rows, class_weights_, settings_.label_smoothing);
   return b;
 }
 
@@ -368,16 +395,13 @@ std::vector<T> reversed_rows(std::span<const T> values, size_t n) {
 }  // namespace
 
 void Training::mix(Batch& b, std::span<const uint8_t> pixels, int64_t index) const {
-  const size_t n = b.labels.size(), k = class_weights_.size();
+  const size_t n = b.labels.size();
   const BatchMix m = batch_mix(settings_.mix, settings_.seed, index, settings_.size);
   b.partner_pixels = reversed_rows(pixels, n);
   b.partner_augment = reversed_rows<int32_t>(b.augment, n);
   b.partner_warp = reversed_rows<float>(b.warp, n);
   b.share = pixel_shares(m, int(n), settings_.size);
-  std::vector<double> rows(n * k);
-  for (size_t i = 0; i < n; ++i)
-    if (b.labels[i] >= 0) rows[i * k + size_t(b.labels[i])] = 1;
-  b.targets = soft_targets(mixed_rows(rows, k, m.share), class_weights_, settings_.label_smoothing);
+  if (network_.soft_targets) b.rows = mixed_rows(b.rows, class_weights_.size(), m.share);
   b.valence = mixed_values(b.valence, m.share);
   b.arousal = mixed_values(b.arousal, m.share);
 }
@@ -385,8 +409,7 @@ void Training::mix(Batch& b, std::span<const uint8_t> pixels, int64_t index) con
 void Training::start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels) {
   const int64_t index = at_.order(steps_per_epoch_) + int64_t(steps_.size());
   const double lr = rate(index);
-  Batch b = batch_of(positions, pixels);
-  if (network_.mix) mix(b, pixels, index);
+  const Batch b = batch_of(positions, pixels, index);
   // Adam's count of steps leaves out what was skipped, so the step before must have told.
   if (stepper_->scales_loss()) finish_steps();
   submit(b, pixels, hypers(optimizer_settings(index), lr, index), index);
@@ -421,8 +444,7 @@ RateSearch Training::find_rate(const RateRange& range) {
   std::vector<uint8_t> pixels;
   for (int step = 0; !stop_requested() && loader.next(positions, pixels); ++step) {
     const double lr = rate_at(range, step);
-    Batch b = batch_of(positions, pixels);
-    if (network_.mix) mix(b, pixels, step);
+    const Batch b = batch_of(positions, pixels, step);
     if (stepper_->scales_loss()) skipped_steps_ = int64_t(states_.read(kLossScaleCounts)[1]);
     submit(b, pixels, hypers(settings_.optimizer_settings(), lr, step), step);
     if (!add_point(search, lr, stepper_->finish())) break;
@@ -476,7 +498,7 @@ void Training::fail_not_finite(double loss, const Step& step) const {
 }
 
 Evaluation Training::train_figures() {
-  Evaluation e = Evaluation::of_sums(network_.classes, states_.read(kTrainSums));
+  Evaluation e = Evaluation::of_sums(network_.classes, network_.classes > 0 ? states_.read(kTrainSums) : std::vector<float>{});
   if (network_.valence_arousal) {
     e.valence = Evaluation::affect_of_sums(states_.read(std::string(kTrainSums) + ".valence"));
     e.arousal = Evaluation::affect_of_sums(states_.read(std::string(kTrainSums) + ".arousal"));
@@ -514,7 +536,7 @@ bool Training::finish_epoch() {
 
 std::vector<std::byte> Training::export_model() {
   WeightFile file;
-  set_metadata(file, network_, dataset_.classes());
+  set_metadata(file, network_, classes_);
   export_weights(evaluator_->graph(), evaluated(), file);
   return safetensors_bytes(file);
 }
@@ -539,7 +561,7 @@ void Training::save(RunFolder& folder) {
   Checkpoint saved = at_;
   for (const std::string& name : kept_states()) check_finite(name, saved.states[name] = states_.read_bytes(name));
   if (saved.step > 0) saved.epoch_seconds += seconds_since(epoch_start_);
-  folder.save(saved, at_.order(steps_per_epoch_), dataset_.classes());
+  folder.save(saved, at_.order(steps_per_epoch_), classes_);
   last_save_ = Clock::now();
   save_seconds_ = seconds_since(start);
   if (hooks_.saved) hooks_.saved(saved.epoch, saved.step);

@@ -96,16 +96,18 @@ class Training {
   struct Batch {
     std::vector<int32_t> labels, augment;
     std::vector<float> valence, arousal, warp;
+    std::vector<double> rows;            // [n,k], what each is to answer; with NetworkSettings::soft_targets only
+    SoftTargets targets;                 // of them
     // With NetworkSettings::mix only.
     std::vector<uint8_t> partner_pixels;
     std::vector<int32_t> partner_augment;
     std::vector<float> partner_warp, share;
-    SoftTargets targets;
   };
+  void append_row(Batch&, const Sample&) const;
   void mix(Batch&, std::span<const uint8_t> pixels, int64_t index) const;
   std::vector<Hyper> hypers(const OptimizerSettings&, double lr, int64_t index) const;  // of each phase until now
   void submit(const Batch&, std::span<const uint8_t> pixels, std::span<const Hyper>, int64_t index);
-  Batch batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels) const;  // with this epoch's augmentation
+  Batch batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels, int64_t index) const;  // with this epoch's augmentation
   void start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels);
   void finish_step();   // the oldest of steps_
   void finish_steps();
@@ -132,6 +134,7 @@ class Training {
   const OptimizerDef& optimizer_;
   const ScheduleDef& schedule_;
   const MonitorDef& monitor_;
+  std::vector<std::string> classes_;  // the data's; none with va_only
   std::vector<float> class_weights_;
   std::unique_ptr<DecodedCache> train_, val_;
   std::unique_ptr<Sampler> sampler_;
@@ -158,7 +161,8 @@ class Training {
 std::string driver_text(const DeviceInfo&);
 // Of the samples, labels and splits: two data sets with the same one train alike.
 std::string fingerprint(const Dataset&, bool valence_arousal = false);
-// Samples of a split that have a label; with `valence_arousal` also those without a class whose valence and arousal are known.
-std::vector<size_t> labelled(const Dataset&, std::string_view split, bool valence_arousal = false);
+// Samples of a split that have a label; with `valence_arousal` also those without a class whose valence and arousal are known, and
+// without `classes` these alone.
+std::vector<size_t> labelled(const Dataset&, std::string_view split, bool valence_arousal = false, bool classes = true);
 
 }  // namespace vkfer
