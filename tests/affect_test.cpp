@@ -288,7 +288,7 @@ TEST_CASE("figures: without classes there are none of them, and without an image
     return all;
   };
   const std::vector<std::string> alone = names(figures_of(e, {}));
-  CHECK(std::vector<std::string>(alone.begin(), alone.begin() + 3) == std::vector<std::string>{"loss", "ccc", "valence_rmse"});
+  CHECK((alone.size() == 14 && alone[0] == "loss" && alone[1] == "valence_rmse" && alone.back() == "ccc"));
   const Json report = report_json(e, {});
   CHECK((report.at("count") == 3 && report.at("loss") == 0.5 && report.contains("valence") && !report.contains("accuracy") && !report.contains("confusion")));
   CHECK(Evaluation::from_json(e.to_json()) == e);

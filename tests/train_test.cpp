@@ -353,6 +353,37 @@ TEST_CASE("training: weights that are no numbers are not saved, though every los
   }
 }
 
+TEST_CASE("training: pictures decoded per batch give the same bits, and one that cannot be read is left out", "[train]") {
+  const Dataset data = faces(35, 14);
+  TrainSettings s = small_settings();
+  const auto trained = [&](const Dataset& d, size_t cache_bytes) {
+    Scratch scratch;
+    TrainHooks hooks;
+    hooks.cache_bytes = cache_bytes;
+    RunFolder folder = RunFolder::create(scratch.path / "run");
+    Training(test_device(), d, s, std::nullopt, hooks).run(folder);
+    return *folder.load({});
+  };
+  const Checkpoint kept = trained(data, size_t{1} << 30), decoded = trained(data, 0);
+  CHECK((kept.states == decoded.states && kept.best_model == decoded.best_model));
+
+  DatasetContents contents = data.contents();
+  const size_t bad[] = {data.split("train")[3], data.split("val")[2]};
+  contents.decode = [&](const Sample& sample) {
+    if (sample.id == data.sample(bad[0]).id || sample.id == data.sample(bad[1]).id) fail("png", "'{}' is cut off", sample.id);
+    return data.contents().decode(sample);
+  };
+  s.skip_bad = true;
+  const Checkpoint left_out = trained(Dataset(contents, {}), 0);
+  REQUIRE(left_out.history.size() == 3);
+  int64_t seen = 0;
+  for (const EpochRecord& r : left_out.history) {
+    CHECK(r.val.count == 13);
+    seen += r.train.count;
+  }
+  CHECK((seen >= 3 * 31 && seen < 3 * 32));   // of 35 images an epoch has 32
+}
+
 TEST_CASE("training: the host's share of a step is told", "[train]") {
   const Dataset data = faces(35, 14);
   Scratch scratch;

@@ -18,26 +18,15 @@ std::string figure_text(double value) { return std::isnan(value) ? std::string("
 
 std::string csv_number(double value) { return std::isnan(value) ? std::string() : fmt::format("{:.6f}", value); }
 
-namespace {
-
-// NaN where no image has a class.
-void add_class_figures(Figures& all, const Evaluation& e, const std::vector<std::string>& classes) {
+Figures figures_of(const Evaluation& e, const std::vector<std::string>& classes) {
   const ClassificationMetrics m = classification_metrics(e.confusion);
-  all = {{"accuracy", m.accuracy}, {"macro_f1", m.macro_f1}, {"weighted_f1", m.weighted_f1}, {"kappa", m.kappa}};
+  const auto known = [&](double figure) { return e.count > 0 ? figure : std::numeric_limits<double>::quiet_NaN(); };  // no image has a class
+  Figures all;
+  if (e.has_classes()) all = {{"accuracy", known(m.accuracy)}, {"macro_f1", known(m.macro_f1)}, {"weighted_f1", known(m.weighted_f1)}, {"kappa", known(m.kappa)}};
+  all.emplace_back("loss", e.loss());
   const std::pair<const char*, double ClassMetrics::*> of_class[] = {{"precision", &ClassMetrics::precision}, {"recall", &ClassMetrics::recall}, {"f1", &ClassMetrics::f1}};
   for (const auto& [name, member] : of_class)
-    for (size_t c = 0; c < classes.size(); ++c) all.emplace_back(fmt::format("{}_{}", name, column_name(classes[c])), m.per_class[c].*member);
-  if (e.count == 0)
-    for (auto& [name, value] : all) value = std::numeric_limits<double>::quiet_NaN();
-}
-
-}  // namespace
-
-Figures figures_of(const Evaluation& e, const std::vector<std::string>& classes) {
-  Figures all;
-  if (e.has_classes()) add_class_figures(all, e, classes);
-  all.emplace_back("loss", e.loss());
-  if (e.valence && e.arousal) all.emplace_back("ccc", e.ccc());
+    for (size_t c = 0; c < m.per_class.size(); ++c) all.emplace_back(fmt::format("{}_{}", name, column_name(classes[c])), known(m.per_class[c].*member));
   const std::pair<const char*, const std::optional<Affect>*> outputs[] = {{"valence", &e.valence}, {"arousal", &e.arousal}};
   for (const auto& [name, affect] : outputs) {
     if (!*affect) continue;
@@ -45,6 +34,7 @@ Figures figures_of(const Evaluation& e, const std::vector<std::string>& classes)
     for (const auto& [figure, value] : metrics.items())
       if (figure != "count") all.emplace_back(fmt::format("{}_{}", name, figure), number_from_json(value));
   }
+  if (e.valence && e.arousal) all.emplace_back("ccc", e.ccc());
   return all;
 }
 

@@ -138,6 +138,7 @@ void Training::decode() {
   options.size = settings_.size;
   options.channels = network_.pixel_channels;
   options.skip_bad = settings_.skip_bad;
+  options.memory_bytes = hooks_.cache_bytes;
   options.resize = resize_on(device_);
   const auto decode_split = [&](const char* split, const char* what) {
     if (hooks_.progress) options.progress = [this, what](size_t done, size_t total) { hooks_.progress(what, done, total); };
@@ -362,8 +363,10 @@ Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span
   Batch b;
   const size_t each = pixels.size() / positions.size();
   for (size_t i = 0; i < positions.size(); ++i) {
-    const Sample& sample = train_->sample(size_t(positions[i]));
-    const auto number = uint32_t(train_->dataset_index(size_t(positions[i])));
+    // Decoded per batch, a picture that cannot be read turns up only now: it is a black one without labels.
+    const bool readable = positions[i] != kPadding;
+    const Sample sample = readable ? train_->sample(size_t(positions[i])) : Sample{};
+    const auto number = readable ? uint32_t(train_->dataset_index(size_t(positions[i]))) : 0;
     b.labels.push_back(sample.label);
     b.valence.push_back(sample.valence);
     b.arousal.push_back(sample.arousal);
@@ -487,7 +490,7 @@ std::string Training::batch_text(const Step& step) const {
   std::string names;
   constexpr size_t kNamed = 3;
   for (size_t i = 0; i < std::min(kNamed, positions.size()); ++i)
-    names += (i ? ", " : "") + train_->sample(size_t(positions[i])).id;
+    names += (i ? ", " : "") + (positions[i] == kPadding ? "(unreadable)" : train_->sample(size_t(positions[i])).id);
   if (positions.size() > kNamed) names += fmt::format(" and {} more", positions.size() - kNamed);
   return names;
 }

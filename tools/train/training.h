@@ -39,6 +39,7 @@ struct TrainHooks {
   std::function<void(const char* what, size_t done, size_t total)> progress;  // decoding, validating
   std::function<bool()> stop;              // asked after each step and batch
   double checkpoint_seconds = 60;          // at least this often within an epoch; never changes a result
+  size_t cache_bytes = size_t{2} << 30;    // splits whose decoded pictures are larger are decoded per batch; never changes a result
 };
 
 // Numbers were no longer finite: other settings may fare better, the same ones will not.
