@@ -599,6 +599,8 @@ float Executor::read_scalar(Value v) {
   return value;
 }
 
+bool Executor::is_small(Value v) const { return impl_->exchange.reads_back(v); }
+
 void Executor::submit() { impl_->submit(); }
 void Executor::wait() { impl_->wait(); }
 size_t Executor::in_flight() const { return impl_->in_flight; }

@@ -87,6 +87,8 @@ class Executor {
   void write(Value, std::span<const float>);
   void write(Value, std::span<const int32_t>);
   void write(Value, std::span<const uint8_t>);
+  // Is it an output that is read while the next run is in flight?
+  bool is_small(Value) const;
   // Of the run that was waited for last: small outputs at any time; large ones only while nothing is in flight. Also inputs.
   void read(Value, std::span<float>);
   void read(Value, std::span<int32_t>);

@@ -199,8 +199,7 @@ TEST_CASE("training: valence and arousal alone, and bit for bit after an interru
   CHECK(saved.weights.metadata.at("outputs") == "valence,arousal");
   NetworkSettings network = saved.network;
   network.batch = s.batch;
-  const EvaluatedSamples e = evaluate_samples(test_device(), saved, network, whole.load({})->arithmetic.target, data, labelled(data, "val", true, false), {}, false,
-                                              [](const char*, size_t, size_t) {});
+  const EvaluatedSamples e = evaluate_samples(test_device(), saved, network, whole.load({})->arithmetic.target, data, labelled(data, "val", true, false), {});
   CHECK(e.evaluation == result.history[best].val);
 
   // Other networks go on from it, and it from others.

@@ -56,7 +56,8 @@ TEST_CASE("scores: a sample that counts twice is a sample given twice", "[metric
   Predictions p = predictions_of(fixture().at("seven classes"));
   const size_t n = p.labels.size(), k = size_t(p.classes);
   std::vector<int32_t> times;
-  Predictions repeated{.classes = p.classes};
+  Predictions repeated;
+  repeated.classes = p.classes;
   for (size_t i = 0; i < n; ++i) {
     p.valence.truth.push_back(i % 5 ? float(i % 7) / 7 : NAN), p.valence.predicted.push_back(float(i % 11) / 11);
     times.push_back(int32_t(i * 7 % 4));
@@ -77,13 +78,13 @@ TEST_CASE("scores: a sample that counts twice is a sample given twice", "[metric
 
 TEST_CASE("scores: what cannot be said is undefined, images without a class do not count", "[metrics][scores]") {
   CHECK(Scorer(Predictions{}).scores(10, 1).empty());
-  Predictions none{.classes = 2, .labels = {-1, -1}, .probabilities = {1, 0, 0, 1}};
+  const Predictions none{2, {-1, -1}, {1, 0, 0, 1}, {}, {}};
   for (const Score& s : Scorer(none).scores(50, 1)) {
     INFO(text(s.name));
     CHECK(std::isnan(s.value));
     CHECK(std::isnan(s.low));
   }
-  Predictions some{.classes = 2, .labels = {0, -1, 1}, .probabilities = {0.75f, 0.25f, 0, 1, 0.5f, 0.5f}};
+  const Predictions some{2, {0, -1, 1}, {0.75f, 0.25f, 0, 1, 0.5f, 0.5f}, {}, {}};
   const auto got = by_name(Scorer(some).scores(0, 1));
   CHECK(got.at("accuracy").value == 0.5);   // of equal probabilities the first class wins
   CHECK(got.at("auc_roc:1").value == 1);
@@ -91,7 +92,8 @@ TEST_CASE("scores: what cannot be said is undefined, images without a class do n
 }
 
 TEST_CASE("scores: intervals of a bootstrap", "[metrics][scores]") {
-  Predictions p{.classes = 2};
+  Predictions p;
+  p.classes = 2;
   for (int i = 0; i < 400; ++i) p.labels.push_back(i % 2), p.probabilities.insert(p.probabilities.end(), {float(i % 5 ? 1 - i % 2 : i % 2), float(i % 5 ? i % 2 : 1 - i % 2)});
   const Scorer scorer(p);
   const auto scores = by_name(scorer.scores(2000, 3)), again = by_name(scorer.scores(2000, 3)), other = by_name(scorer.scores(2000, 4));

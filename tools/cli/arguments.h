@@ -35,6 +35,9 @@ struct Arguments : TrainSettings {
   std::string op;                               // bench ops, tune
   bool frozen_batch_norm = false;               // trace
   int top = 3;                                  // infer
+  std::string tta, temperature, csv, predictions;  // eval
+  std::string baseline;                         // report
+  int bootstrap = 1000;                         // eval
   bool partial = false;                         // import
   std::string adapt_stem, class_names;          // import
   std::string onnx, safetensors, fold_batch_norm = "yes";  // export

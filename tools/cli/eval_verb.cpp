@@ -2,102 +2,135 @@
 #include <cmath>
 
 #include "runtime/error.h"
-#include "tools/cli/trained.h"
+#include "tools/cli/eval_print.h"
+#include "tools/cli/evaluated_data.h"
 #include "tools/cli/verb.h"
+#include "tools/data/csv.h"
+#include "tools/metrics/calibration.h"
 #include "tools/train/evaluate_samples.h"
 #include "tools/train/training.h"
 
 namespace vkfer {
 namespace {
 
-// The network's class of each class of the data, by name.
-std::vector<int> label_map(const Dataset& dataset, const std::vector<std::string>& classes) {
-  std::vector<int> map;
-  if (classes.empty()) return map;  // valence and arousal alone
-  for (const std::string& name : dataset.classes()) {
-    const auto it = std::find(classes.begin(), classes.end(), name);
-    if (it == classes.end())
-      fail("data", "{}: class '{}' is none of the network's ({}). Fix: name the folders as the network's classes",
-           dataset.source(), name, fmt::join(classes, ", "));
-    map.push_back(int(it - classes.begin()));
-  }
-  return map;
+// Several runs answer together.
+std::vector<Trained> open_members(const Arguments& a) {
+  for (const std::string& path : a.positional)
+    if (!is_run(path)) fail("run", "{}: no run there. Fix: name the folder of a run, as in vkfer eval runs/1", path);
+  std::vector<Trained> members;
+  std::vector<std::string> runs = a.positional;
+  do {
+    std::vector<std::string> one(runs.begin(), runs.begin() + ptrdiff_t(!runs.empty()));
+    members.push_back(open_trained(a, one));
+    if (!one.empty()) fail("usage", "a run and --weights both name weights. Fix: choose one");
+    if (!runs.empty()) runs.erase(runs.begin());
+  } while (!runs.empty());
+  const SavedNetwork& first = members[0].saved;
+  for (const Trained& m : members)
+    if (m.saved.classes != first.classes || m.saved.network.classes != first.network.classes || m.saved.network.valence_arousal != first.network.valence_arousal)
+      fail("ensemble", "{} answers {} and {} answers {}. Fix: runs of the same classes and outputs", members[0].run.string(), fmt::join(first.classes, ", "),
+           m.run.string(), fmt::join(m.saved.classes, ", "));
+  return members;
 }
 
-std::vector<std::string> class_names(const Trained& trained, const Dataset& dataset) {
-  if (trained.saved.network.classes == 0) return {};
-  if (!trained.saved.classes.empty()) return trained.saved.classes;
-  if (int(dataset.classes().size()) == trained.saved.network.classes) return dataset.classes();
-  fail("eval", "the network answers {} classes and {} has {}. Fix: evaluate on data of the same classes",
-       trained.saved.network.classes, dataset.source(), dataset.classes().size());
+// What all members say of one split, together.
+class Ensemble {
+ public:
+  Ensemble(Arguments& a, Console& console, const EvaluatedData& data, const std::vector<Trained>& members)
+      : a_(a), console_(console), data_(data), members_(members), device_(open_device(a, console)) {}
+
+  EvaluatedSamples on(const std::string& split) {
+    const Dataset& dataset = data_.dataset;
+    const std::vector<size_t> indices = labelled(dataset, split, members_[0].saved.network.valence_arousal, !data_.classes.empty());
+    if (indices.empty()) fail("--split", "{} has no labelled image in '{}'. Fix: another split", dataset.source(), split);
+    EvaluatedSamples all;
+    std::vector<Predictions> said;
+    for (const Trained& member : members_) {
+      EvaluatedSamples e = evaluated(member, indices);
+      said.push_back(std::move(e.predictions));
+      if (said.size() == 1) all = std::move(e);
+      else if (e.samples != all.samples) fail("ensemble", "the runs could not read the same images. Fix: vkfer data inspect {}", dataset.source());
+    }
+    check_validation(device_, console_);
+    all.predictions = mean_of(said);
+    return all;
+  }
+
+ private:
+  EvaluatedSamples evaluated(const Trained& member, const std::vector<size_t>& indices) {
+    NetworkSettings network = member.saved.network;
+    network.storage = member.storage_on(device_, a_);
+    network.batch = a_.given("--batch") ? a_.batch : member.settings.batch;
+    return evaluate_samples(device_, member.saved, network, member.target_on(device_), data_.dataset, indices,
+                            {.label_map = data_.label_map, .skip_bad = data_.skip_bad, .views = a_.tta, .progress = [this](const char* what, size_t done, size_t total) {
+                               console_.progress(what, double(done), double(total), fmt::format("{}/{}", done, total));
+                             }});
+  }
+
+  Arguments& a_;
+  Console& console_;
+  const EvaluatedData& data_;
+  const std::vector<Trained>& members_;
+  Device device_;
+};
+
+double temperature_from_text(const std::string& text) {
+  double t = 1;
+  if (!text.empty() && !(parse_number(text, t) && t >= 0.01 && t <= 100)) fail("--temperature", "got '{}', expected a number from 0.01 to 100, or fit", text.substr(0, 100));
+  return t;
 }
 
-void print_affect(Console& console, const char* name, const std::optional<Affect>& affect) {
-  if (!affect) return;
-  const ContinuousMetrics& m = affect->metrics;
-  const auto text = [](double x) { return std::isnan(x) ? std::string("undefined") : fmt::format("{:.4f}", x); };
-  console.print("{:<8} {} images: RMSE {}, MAE {}, Pearson {}, CCC {}, SAGR {}, R2 {}", name, m.count, text(m.rmse), text(m.mae), text(m.pearson), text(m.ccc),
-                text(m.sagr), text(m.r2));
-}
-
-void print_report(Console& console, const Evaluation& e, const std::vector<std::string>& classes) {
-  if (e.count == 0) {
-    console.print("{} images{}, loss {:.4f}\n", e.images(), e.has_classes() ? ", none of them with a class" : "", e.loss());
-    print_affect(console, "valence", e.valence);
-    return print_affect(console, "arousal", e.arousal);
+// --temperature: a number, or "fit" to the validation split.
+double temperature_of(const Arguments& a, Ensemble& ensemble) {
+  if (a.temperature != "fit") return temperature_from_text(a.temperature);
+  if (a.split == "val") fail("--temperature", "got fit with --split val: it would be judged by what it was fitted to. Fix: --split test");
+  const Predictions p = ensemble.on("val").predictions;
+  Predictions known;
+  known.classes = p.classes;
+  for (size_t i = 0; i < p.labels.size(); ++i) {
+    if (p.labels[i] < 0) continue;
+    const auto row = std::span(p.probabilities).subspan(i * size_t(p.classes), size_t(p.classes));
+    known.labels.push_back(p.labels[i]);
+    known.probabilities.insert(known.probabilities.end(), row.begin(), row.end());
   }
-  const ClassificationMetrics m = classification_metrics(e.confusion);
-  console.print("{} images: accuracy {:.4f}, macro F1 {:.4f}, weighted F1 {:.4f}, kappa {:.4f}, loss {:.4f}\n", e.count,
-                m.accuracy, m.macro_f1, m.weighted_f1, m.kappa, e.loss());
-  print_affect(console, "valence", e.valence);
-  print_affect(console, "arousal", e.arousal);
-  console.print("  {:<14.14} precision  recall      F1   images", "class");
-  for (size_t c = 0; c < classes.size(); ++c) {
-    const ClassMetrics& k = m.per_class[c];
-    console.print("  {:<14.14}    {:.4f}  {:.4f}  {:.4f} {:>8}", classes[c], k.precision, k.recall, k.f1, k.support);
-  }
-  constexpr size_t kWidest = 9;  // columns that fit into 80
-  if (classes.size() > kWidest) return console.line("\n(--json has the confusion matrix)");
-  std::string header = fmt::format("\n  {:<14}", "true \\ answer");
-  for (const std::string& name : classes) header += fmt::format(" {:>6.6}", name);
-  console.line(header);
-  for (size_t t = 0; t < classes.size(); ++t) {
-    std::string row = fmt::format("  {:<14.14}", classes[t]);
-    for (size_t p = 0; p < classes.size(); ++p) row += fmt::format(" {:>6}", e.confusion.at(int(t), int(p)));
-    console.line(row);
-  }
+  return fitted_temperature(known.probabilities, known.labels, known.classes);
 }
 
 void run_eval(Arguments& a, Console& console) {
-  if (!a.positional.empty() && !is_run(a.positional[0]))
-    fail("run", "{}: no run there. Fix: name the folder of a run, as in vkfer eval runs/1", a.positional[0]);
-  Trained trained = open_trained(a, a.positional);
-  if (!a.positional.empty()) fail("usage", "a run and --weights both name weights. Fix: choose one");
-  TrainSettings settings = trained.settings;
-  if (a.given("--data")) settings.data = a.data;
-  if (a.given("--seed")) settings.seed = settings.split_seed = a.seed;
-  if (a.given("--votes")) settings.votes = a.votes;
-  if (a.given("--skip-bad")) settings.skip_bad = true;
-  const Dataset dataset = open_data(settings, console);
-  const std::vector<std::string> classes = class_names(trained, dataset);
-  const std::vector<int> map = label_map(dataset, classes);
-  const std::vector<size_t> indices = labelled(dataset, a.split, trained.saved.network.valence_arousal, !classes.empty());
-  if (indices.empty()) fail("--split", "{} has no labelled image in '{}'. Fix: another split", dataset.source(), a.split);
+  const std::vector<Trained> members = open_members(a);
+  const Trained& first = members[0];
+  test_time_views(a.tta, first.saved.network.size);
+  const EvaluatedData data = evaluated_data(a, first, console);
+  const Dataset& dataset = data.dataset;
+  EvalReport report;
+  report.classes = data.classes;
+  report.resamples = a.bootstrap;
+  if (!a.temperature.empty() && report.classes.empty()) fail("--temperature", "the network has no classes. Fix: leave it out");
 
-  Device device = open_device(a, console);
-  NetworkSettings network = trained.saved.network;
-  network.storage = trained.storage_on(device, a);
-  network.batch = a.given("--batch") ? a.batch : trained.settings.batch;
-  const EvaluatedSamples e = evaluate_samples(device, trained.saved, network, trained.target_on(device), dataset, indices, map, settings.skip_bad,
-                                              [&](const char* what, size_t done, size_t total) {
-                                                console.progress(what, double(done), double(total), fmt::format("{}/{}", done, total));
-                                              });
-  check_validation(device, console);
-  console.print("{} on {}, {}", network.model->name, dataset.source(), a.split);
-  print_report(console, e.evaluation, classes);
-  Json answer = {{"model", network.model->name}, {"weights", trained.saved.weights.source}, {"data", dataset.source()},
+  Ensemble ensemble(a, console, data, members);
+  const double temperature = temperature_of(a, ensemble);
+  EvaluatedSamples e = ensemble.on(a.split);
+  report.predictions = std::move(e.predictions);
+  report.samples = std::move(e.samples);
+  if (temperature != 1) report.predictions.probabilities = tempered(report.predictions.probabilities, report.predictions.classes, temperature);
+  // A network by itself repeats training's figures to the bit; else the averages say.
+  const bool plain = members.size() == 1 && temperature == 1 && test_time_views(a.tta, 1).size() == 1;
+  report.evaluation = plain ? e.evaluation : Evaluation::of_predictions(report.predictions);
+  console.progress("intervals by bootstrap", 0, 1);
+  report.scores = Scorer(report.predictions).scores(a.bootstrap, a.given("--seed") ? a.seed : 1);
+
+  console.print("{}{} on {}, {}", first.saved.network.model->name, members.size() > 1 ? fmt::format(" and {} more", members.size() - 1) : "", dataset.source(), a.split);
+  if (!a.temperature.empty()) console.print("temperature {:.4f}{}", temperature, a.temperature == "fit" ? ", fitted to the validation split" : "");
+  print_report(console, report);
+  if (a.given("--csv")) write_scores(a.csv, report);
+  if (a.given("--predictions")) write_predictions(a.predictions, report, dataset);
+  Json weights = Json::array();
+  for (const Trained& m : members) weights.push_back(m.saved.weights.source);
+  Json answer = {{"model", first.saved.network.model->name}, {"weights", members.size() == 1 ? weights[0] : weights}, {"data", dataset.source()},
                  {"synthetic", dataset.synthetic()}, {"split", a.split}, {"skipped", e.skipped}};
-  answer.update(report_json(e.evaluation, classes));
+  if (temperature != 1) answer["temperature"] = temperature;
+  answer.update(report_json(report.evaluation, report.classes));
+  answer["scores"] = scores_json(report);
   console.answer(answer);
 }
 
@@ -108,13 +141,14 @@ const Verb eval_verb{
     .name = "eval",
     .summary = "Evaluate a run, or a network with a weight file",
     .arguments = {"--run", "--model", "--weights", "--head", "--preprocessing", "--padding", "--batch-norm", "--data", "--split", "--size", "--channels", "--batch", "--seed",
-                  "--votes", "--skip-bad", "--precision", "--device", "--json"},
-    .positional = "run",
-    .positional_help = "folder of a run; default: the newest in runs/",
-    .max_positional = 1,
+                  "--votes", "--skip-bad", "--tta", "--temperature", "--bootstrap", "--csv", "--predictions", "--precision", "--device", "--json"},
+    .positional = "runs",
+    .positional_help = "folder of a run; several answer together; default: the newest in runs/",
+    .max_positional = 100,
     .examples = "  vkfer eval runs/1 --split test\n"
                 "  vkfer eval runs/1 --data fer2013.zip --split PrivateTest --json test.json\n"
-                "  vkfer eval --model compact_mobilenetv2 --weights W.pth --data D\n\n"
+                "  vkfer eval --model compact_mobilenetv2 --weights W.pth --data D\n"
+                "  vkfer eval runs/1 runs/2 runs/3 --split test --tta flip --temperature fit\n\n"
                 "On the run's own data with --split val it repeats the training's validation\n"
                 "figures exactly.",
     .run = run_eval,

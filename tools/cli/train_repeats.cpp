@@ -98,8 +98,8 @@ RepeatedRun figures_of_run(const TrainOutcome& outcome, Trainer& trainer, const 
   NetworkSettings network = trained.saved.network;
   network.storage = trained.storage_on(trainer.device(), a);
   network.batch = settings.micro_batch ? settings.micro_batch : settings.batch;
-  const EvaluatedSamples e = evaluate_samples(trainer.device(), trained.saved, network, trained.target_on(trainer.device()), dataset, test, {}, settings.skip_bad,
-                                              [&](const char* what, size_t done, size_t total) { console.progress(what, double(done), double(total)); });
+  const EvaluatedSamples e = evaluate_samples(trainer.device(), trained.saved, network, trained.target_on(trainer.device()), dataset, test, {
+      .skip_bad = settings.skip_bad, .progress = [&](const char* what, size_t done, size_t total) { console.progress(what, double(done), double(total)); }});
   check_validation(trainer.device(), console);
   run.figures["test"] = figures_of(e.evaluation, classes);
   return run;

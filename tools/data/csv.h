@@ -37,6 +37,8 @@ class CsvReader {
   std::vector<std::string> fields_, header_;
 };
 
+// Text as a field, quoted where it must be.
+std::string csv_field(const std::string& text);
 // A whole field as a number; false when it is anything else.
 bool parse_number(std::string_view text, double& value);
 bool parse_integer(std::string_view text, long long& value);

@@ -19,11 +19,7 @@ namespace {
 std::string field(const std::string& text) {
   if (text.find_first_of("\n\r") != text.npos || text.find('\0') != text.npos || (!text.empty() && (text.front() == ' ' || text.back() == ' ' || text.front() == '\t' || text.back() == '\t')))
     fail("manifest", "'{}' cannot stand in a csv: line breaks and blanks at an end are lost. Fix: rename it", text);
-  if (text.find_first_of(",\"") == text.npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted.append(c == '"' ? 2 : 1, c);
-  quoted += '"';
-  return quoted;
+  return csv_field(text);
 }
 
 struct Columns {

@@ -56,6 +56,22 @@ double percentile(std::span<const double> sorted, double share) {
 
 }  // namespace
 
+Predictions mean_of(std::span<const Predictions> all) {
+  Predictions mean = all[0];
+  const auto average = [&](auto&& member) {
+    std::vector<float>& out = member(mean);
+    for (size_t i = 0; i < out.size(); ++i) {
+      double sum = 0;
+      for (const Predictions& p : all) sum += member(p)[i];
+      out[i] = float(sum / double(all.size()));
+    }
+  };
+  average([](auto& p) -> auto& { return p.probabilities; });
+  average([](auto& p) -> auto& { return p.valence.predicted; });
+  average([](auto& p) -> auto& { return p.arousal.predicted; });
+  return mean;
+}
+
 Scorer::Scorer(const Predictions& predictions) : p_(predictions) {
   const size_t k = size_t(p_.classes);
   for (size_t i = 0; k > 0 && i < p_.labels.size(); ++i) {
@@ -130,7 +146,7 @@ std::vector<double> Scorer::values(std::span<const int32_t> times) const {
 }
 
 std::vector<Score> Scorer::scores(int resamples, uint64_t seed, double confidence) const {
-  const size_t n = std::max({p_.labels.size(), p_.valence.truth.size(), p_.arousal.truth.size()});
+  const size_t n = p_.count();
   const std::vector<double> values = this->values(std::vector<int32_t>(n, 1));
   std::vector<Score> all;
   for (size_t s = 0; s < names_.size(); ++s) all.push_back({names_[s], values[s], kUndefined, kUndefined});

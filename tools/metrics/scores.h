@@ -1,6 +1,7 @@
 #pragma once
 // All figures of a network's predictions, each with the interval that a bootstrap over the samples gives it
 // (Efron, Tibshirani, An Introduction to the Bootstrap, 1993: percentiles).
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,7 +20,12 @@ struct Predictions {
     std::vector<float> truth, predicted;  // [n]; truth NaN: unknown
   };
   Affect valence, arousal;
+
+  size_t count() const { return std::max({labels.size(), valence.truth.size(), arousal.truth.size()}); }
 };
+
+// The mean of what several networks, or views of the pictures, say of the same samples.
+Predictions mean_of(std::span<const Predictions>);
 
 // A figure: "accuracy", "f1" of a class, "rmse" of valence.
 struct ScoreName {

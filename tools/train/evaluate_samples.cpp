@@ -9,25 +9,41 @@
 namespace vkfer {
 
 EvaluatedSamples evaluate_samples(Device& device, const SavedNetwork& saved, NetworkSettings network, const Target& target, const Dataset& dataset,
-                                  const std::vector<size_t>& samples, std::span<const int> label_map, bool skip_bad,
-                                  const std::function<void(const char*, size_t, size_t)>& progress) {
+                                  const std::vector<size_t>& samples, const SampleOptions& o) {
+  const std::vector<View> views = test_time_views(o.views, network.size);
   network.pixel_channels = std::min(network.channels, std::max(1, dataset.channels()));
   States states(device);
   Evaluator evaluator(device, states, network, target);
   load_weights(saved.weights, evaluator.graph(), states, {.classifier = network.classifier()});
 
+  const auto progress = [&](const char* what, size_t done, size_t total) {
+    if (o.progress) o.progress(what, done, total);
+  };
   CacheOptions options;
   options.size = network.size;
   options.channels = network.pixel_channels;
-  options.skip_bad = skip_bad;
+  options.skip_bad = o.skip_bad;
   options.resize = resize_on(device);
   options.progress = [&](size_t done, size_t total) { progress("reading", done, total); };
   const DecodedCache cache(dataset, samples, options);
-  const auto evaluated = [&](size_t done) {
-    progress("evaluating", done, cache.size());
-    return true;
-  };
-  return {*evaluator.evaluate(cache, label_map, evaluated), cache.skipped().size()};
+  EvaluatedSamples result;
+  std::vector<Predictions> seen;
+  for (const View& view : views) {
+    PredictedRows rows;
+    const auto evaluated = [&](size_t done) {
+      progress("evaluating", seen.size() * cache.size() + done, views.size() * cache.size());
+      return true;
+    };
+    const Evaluation e = *evaluator.evaluate(cache, o.label_map, evaluated, &rows, view);
+    if (seen.empty()) {
+      result.evaluation = e;
+      for (const size_t position : rows.positions) result.samples.push_back(cache.dataset_index(position));
+    }
+    seen.push_back(std::move(rows.predictions));
+  }
+  result.predictions = mean_of(seen);
+  result.skipped = cache.skipped().size();
+  return result;
 }
 
 }  // namespace vkfer

@@ -61,6 +61,38 @@ Evaluation Evaluation::of_sums(int classes, std::span<const float> sums) {
   return e;
 }
 
+void Compared::append(std::span<const float> predicted, std::span<const float> known) {
+  for (size_t i = 0; i < known.size(); ++i)
+    if (!std::isnan(known[i])) predictions.push_back(predicted[i]), truths.push_back(known[i]);
+}
+
+Affect Compared::affect() const {
+  Affect a{double(truths.size()), 0, continuous_metrics(predictions, truths)};
+  for (size_t i = 0; i < truths.size(); ++i) a.squared_error += std::pow(predictions[i] - truths[i], 2);
+  return a;
+}
+
+Evaluation Evaluation::of_predictions(const Predictions& p) {
+  Evaluation e;
+  e.confusion = Confusion(p.classes);
+  const size_t k = size_t(p.classes);
+  for (size_t i = 0; i < p.labels.size(); ++i) {
+    if (p.labels[i] < 0) continue;
+    const auto row = std::span(p.probabilities).subspan(i * k, k);
+    ++e.confusion.at(p.labels[i], int(std::ranges::max_element(row) - row.begin()));
+    e.loss_sum -= std::log(double(std::max(row[size_t(p.labels[i])], std::numeric_limits<float>::min())));
+    ++e.count;
+  }
+  const auto affect = [](const Predictions::Affect& a) -> std::optional<Affect> {
+    if (a.truth.empty()) return std::nullopt;
+    Compared both;
+    both.append(a.predicted, a.truth);
+    return both.affect();
+  };
+  e.valence = affect(p.valence), e.arousal = affect(p.arousal);
+  return e;
+}
+
 Json Evaluation::to_json() const {
   Json j = {{"classes", confusion.classes}, {"confusion", confusion.counts}, {"loss_sum", loss_sum}, {"count", count}};
   if (valence) j["valence"] = affect_json(*valence);

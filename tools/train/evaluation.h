@@ -8,6 +8,7 @@
 
 #include "tools/metrics/classification.h"
 #include "tools/metrics/continuous.h"
+#include "tools/metrics/scores.h"
 
 namespace vkfer {
 
@@ -18,6 +19,13 @@ struct Affect {
   double count = 0, squared_error = 0;  // sums
   ContinuousMetrics metrics;            // of evaluations; empty for training's own pass
   double mse() const { return count > 0 ? squared_error / count : 0; }
+};
+
+// Predictions beside what is known of the truth.
+struct Compared {
+  std::vector<double> predictions, truths;
+  void append(std::span<const float> predicted, std::span<const float> known);   // NaN: not known
+  Affect affect() const;
 };
 
 struct Evaluation {
@@ -32,6 +40,8 @@ struct Evaluation {
 
   // From the state that ops::classification_sums fills: confusion, count, loss sum. Without classes there is none.
   static Evaluation of_sums(int classes, std::span<const float> sums);
+  // What rows say, as the sums of a pass would: averages of several passes have none of their own.
+  static Evaluation of_predictions(const Predictions&);
   // From the state that ops::squared_error_sums fills.
   static Affect affect_of_sums(std::span<const float> sums) { return {sums[0], sums[1], {}}; }
   // As it goes into checkpoints.

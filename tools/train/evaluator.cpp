@@ -14,6 +14,7 @@ namespace vkfer {
 struct EvaluatedBatch {
   std::vector<int32_t> labels;
   std::vector<float> valence, arousal;  // NaN: unknown
+  std::vector<int64_t> positions;       // of the images in the cache; kPadding
   size_t images = 0;                    // the rest is padding
 
   explicit EvaluatedBatch(size_t n) : labels(n, -1), valence(n, NAN), arousal(n, NAN) {}
@@ -37,26 +38,28 @@ void Evaluator::start_batch(std::span<const uint8_t> pixels, const EvaluatedBatc
   executor_->submit();
 }
 
-namespace {
-
-// Predictions beside what is known of the truth.
-struct Compared {
-  std::vector<double> predictions, truths;
-  void append(std::span<const float> predicted, std::span<const float> known) {
-    for (size_t i = 0; i < known.size(); ++i)
-      if (!std::isnan(known[i])) predictions.push_back(predicted[i]), truths.push_back(known[i]);
+// The images of a batch that is done.
+void Evaluator::append_rows(PredictedRows& rows, const EvaluatedBatch& done) {
+  Predictions& p = rows.predictions;
+  const size_t k = size_t(settings_.classes);
+  p.classes = settings_.classes;
+  const std::vector<float> probabilities = has_classes() ? executor_->read(step_.probabilities) : std::vector<float>{};
+  const auto append_affect = [&](Predictions::Affect& a, const Regression& r, const std::vector<float>& truth, size_t i, const std::vector<float>& predicted) {
+    if (r.prediction) a.truth.push_back(truth[i]), a.predicted.push_back(predicted[i]);
+  };
+  const auto read = [&](const Regression& r) { return r.prediction ? executor_->read(r.prediction) : std::vector<float>{}; };
+  const std::vector<float> valence = read(step_.valence), arousal = read(step_.arousal);
+  for (size_t i = 0; i < done.positions.size(); ++i) {
+    if (done.positions[i] == kPadding) continue;
+    rows.positions.push_back(size_t(done.positions[i]));
+    if (has_classes()) p.labels.push_back(done.labels[i]), p.probabilities.insert(p.probabilities.end(), probabilities.begin() + ptrdiff_t(i * k), probabilities.begin() + ptrdiff_t((i + 1) * k));
+    append_affect(p.valence, step_.valence, done.valence, i, valence);
+    append_affect(p.arousal, step_.arousal, done.arousal, i, arousal);
   }
-  Affect affect() const {
-    Affect a{double(truths.size()), 0, continuous_metrics(predictions, truths)};
-    for (size_t i = 0; i < truths.size(); ++i) a.squared_error += std::pow(predictions[i] - truths[i], 2);
-    return a;
-  }
-};
-
-}  // namespace
+}
 
 std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::span<const int> label_map,
-                                              const std::function<bool(size_t)>& progress) {
+                                              const std::function<bool(size_t)>& progress, PredictedRows* rows, const View& view) {
   executor_->drain();  // of a pass that was left by an error
   const int k = settings_.classes;
   if (has_classes()) states_.write(kEvalSums, std::vector<float>(size_t(k) * size_t(k) + 2, 0.0f));
@@ -73,14 +76,18 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
       valence.append(executor_->read(step_.valence.prediction), done.valence);
       arousal.append(executor_->read(step_.arousal.prediction), done.arousal);
     }
+    if (rows) append_rows(*rows, done);
     finished += done.images;
     batches.pop_front();
     return !progress || progress(finished);
   };
+  const size_t most = rows && has_classes() && !executor_->is_small(step_.probabilities) ? 1 : Executor::kMostInFlight;
   bool go_on = true;
   std::vector<uint8_t> pixels;
   while (go_on && loader.next(positions, pixels)) {
     EvaluatedBatch batch(positions.size());
+    batch.positions = positions;
+    look_at(view, pixels, settings_.size, settings_.pixel_channels);
     for (size_t i = 0; i < positions.size(); ++i) {
       if (positions[i] == kPadding) continue;
       const Sample& sample = cache.sample(size_t(positions[i]));
@@ -90,7 +97,7 @@ std::optional<Evaluation> Evaluator::evaluate(const DecodedCache& cache, std::sp
     }
     start_batch(pixels, batch);
     batches.push_back(std::move(batch));
-    if (executor_->in_flight() >= Executor::kMostInFlight) go_on = finish();
+    if (executor_->in_flight() >= most) go_on = finish();
   }
   while (executor_->in_flight()) go_on = finish() && go_on;
   if (!go_on) return std::nullopt;

@@ -109,6 +109,18 @@ std::optional<Checkpoint> RunFolder::load(const std::function<void(const std::st
   return std::nullopt;
 }
 
+std::optional<Checkpoint> newest_checkpoint(const fs::path& run) {
+  for (const fs::path& path : checkpoints(run)) {
+    try {
+      return decode_checkpoint(read_file(path, kMaxCheckpointBytes), path.string());
+    } catch (const DamagedCheckpoint&) {  // the one before it
+    } catch (const Error&) {
+      if (fs::exists(path)) throw;        // else it was replaced meanwhile
+    }
+  }
+  return std::nullopt;
+}
+
 void RunFolder::save(const Checkpoint& checkpoint, int64_t order, const std::vector<std::string>& classes) {
   make_folders(path_ / "checkpoint");
   const fs::path newest = path_ / "checkpoint" / fmt::format("step-{:09}.ckpt", order);

@@ -42,6 +42,9 @@ class RunFolder {
   FolderLock lock_;
 };
 
+// The newest checkpoint of a run that is sound, only read: whoever writes the run may go on.
+std::optional<Checkpoint> newest_checkpoint(const std::filesystem::path& run);
+
 // Makes the next free runs/N.
 std::filesystem::path next_run_folder(const std::filesystem::path& root = "runs");
 

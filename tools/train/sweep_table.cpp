@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tools/data/csv.h"
 #include "tools/train/names.h"
 
 namespace vkfer {
@@ -45,14 +46,6 @@ std::vector<std::string> setting_columns(const std::vector<SweepRow>& rows) {
 
 std::string plain(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
-// Quoted as RFC 4180 has it, where it must be.
-std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
-
 }  // namespace
 
 bool less_is_better(std::string_view figure) { return figure.ends_with("loss") || figure.ends_with("rmse") || figure.ends_with("mae"); }
@@ -85,7 +78,7 @@ std::string sweep_csv(const std::vector<SweepRow>& rows) {
   csv += '\n';
   for (const SweepRow& row : rows) {
     csv += fmt::format("{},{},{}", row.trial->number, to_string(row.status), row.runs);
-    for (const std::string& name : settings) csv += "," + (row.trial->settings.contains(name) ? csv_text(plain(row.trial->settings.at(name))) : std::string());
+    for (const std::string& name : settings) csv += "," + (row.trial->settings.contains(name) ? csv_field(plain(row.trial->settings.at(name))) : std::string());
     for (const std::string& name : figures) {
       const auto it = row.figures.find(name);
       csv += it == row.figures.end() ? ",," : fmt::format(",{},{}", csv_number(it->second.mean), csv_number(it->second.std));
