@@ -11,14 +11,16 @@ std::vector<Value> Gradient::add(const OpDef& op, Attrs attrs, std::vector<Value
 
 namespace {
 
-// wanted[v]: v is in `wrt` or computed from something that is.
+bool is_real(const Graph& g, Value v) { return g.desc(v).dtype == DType::f32 || g.desc(v).dtype == DType::f16; }
+
+// wanted[v]: v is in `wrt` or computed from something that is. Integers, as the index of the largest element, pass no gradient on.
 std::vector<bool> mark_wanted(const Graph& g, std::span<const Value> wrt) {
   std::vector<bool> wanted(g.values().size());
   for (Value v : wrt) wanted[size_t(v.id)] = true;
   for (const Node& n : g.nodes()) {
     bool any = false;
     for (Value v : n.in) any = any || wanted[size_t(v.id)];
-    for (Value v : n.out) wanted[size_t(v.id)] = any;
+    for (Value v : n.out) wanted[size_t(v.id)] = wanted[size_t(v.id)] || (any && is_real(g, v));
   }
   return wanted;
 }

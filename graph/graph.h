@@ -98,7 +98,7 @@ class Graph {
   std::vector<Update> updates_;
 };
 
-// Appends the nodes that compute d loss / d v for every v in `wrt` (states or inputs) and returns those values, in order; an
+// Appends the nodes that compute d loss / d v for every v in `wrt` (states, inputs or computed) and returns those values, in order; an
 // invalid Value where the loss does not depend on v. Several users of a value are summed. Nothing below `wrt` is differentiated.
 std::vector<Value> differentiate(Graph&, Value loss, std::span<const Value> wrt);
 

@@ -89,6 +89,35 @@ TEST_CASE("the gradients of several users are summed", "[graph][differentiate]")
     CHECK(values.at(grads[0].id)[i] == Approx(2.0 * 64 * values.at(w.id)[i] / 3).epsilon(1e-12));
 }
 
+TEST_CASE("a value that is computed has a gradient too, and nothing below it is differentiated", "[graph][differentiate]") {
+  Graph g;
+  const TensorDesc desc{{1, 3}, DType::f32};
+  const Value w = g.state("w", desc, {.trainable = true}), zero = g.input("zero", desc), one = g.input("one", desc);
+  const Value a = g.add1(ops::scale, {{"factor", 3.0}}, {w}, "a");
+  const Value b = g.add1(ops::add, {}, {a, a}, "b");
+  const Value c = g.add1(ops::add, {}, {b, a}, "c");  // c = 3 a, through two users
+  const Value loss = g.add(ops::mse, {}, {c, zero, one}, "loss")[0];
+  const std::vector<Value> grads = differentiate(g, loss, std::vector<Value>{a});
+  REQUIRE(bool(grads[0]));
+  CHECK(count_nodes(g, "scale") == 1);  // the forward one: its gradient would be another
+  const auto values = run_reference(g, {{w.id, HostTensor(desc.shape, 0.5)}, {zero.id, HostTensor(desc.shape)}, {one.id, HostTensor(desc.shape, 1)},
+                                        {g.find("loss_scale").id, HostTensor({1}, 1)}});
+  for (size_t i = 0; i < 3; ++i) CHECK(values.at(grads[0].id)[i] == Approx(2.0 * 9 * 1.5 / 3).epsilon(1e-12));  // loss = sum((3 a)^2) / 3
+}
+
+TEST_CASE("integers pass no gradient on", "[graph][differentiate]") {
+  Graph g;
+  const Value w = g.state("w", {{2, 3}, DType::f32}, {.trainable = true});
+  const Value largest = g.add1(ops::arg_reduce, {{"function", "argmax"}, {"axis", 1}, {"keepdims", 0}}, {w}, "largest");
+  const Value row = g.add1(ops::one_hot, {{"depth", 3}}, {largest}, "row");
+  const Value loss = g.add1(ops::reduce, {{"function", "sum"}, {"keepdims", 0}}, {g.add1(ops::binary, {{"function", "mul"}}, {w, row}, "chosen")}, "loss");
+  const std::vector<Value> grads = differentiate(g, loss, std::vector<Value>{w});
+  HostTensor x({2, 3});
+  x.data = {1, 3, 2, -1, -3, -2};
+  const auto values = run_reference(g, {{w.id, x}, {g.find("loss_scale").id, HostTensor(Shape{}, 1)}});
+  CHECK(values.at(grads[0].id).data == std::vector<double>{0, 1, 0, 1, 0, 0});
+}
+
 TEST_CASE("nothing below the lowest trainable parameter is differentiated", "[graph][differentiate]") {
   SmallNet net = small_net();
   const size_t forward = net.graph.nodes().size();

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "models/weights/transfer.h"
 #include "tests/catch.h"
 #include "tests/fixture_generator.h"
 
@@ -47,6 +48,27 @@ Measured measure(const nlohmann::json& quantity, const std::string& name, std::s
 
 Measured measure(const nlohmann::json& quantity, const std::string& name, std::span<const float> values) {
   return measure(quantity, name, std::span<const double>(std::vector<double>(values.begin(), values.end())));
+}
+
+WeightFile generated_weights(const ModelInfo& model, const std::string& head, int size, int classes, const nlohmann::json& calibration) {
+  Graph graph;
+  Value images = graph.input("images", {{1, size, size, 3}, DType::f32});
+  build_model(model, graph, images, {}, {.size = size, .classes = classes, .head = head});
+  WeightFile file;
+  file.source = "generated";
+  for (Value v : graph.states()) {
+    const ValueInfo& info = graph.info(v);
+    const std::string& name = info.name;
+    const auto shape = torch_shape(info);
+    const auto layer = calibration.find(name.substr(0, name.rfind('.')));
+    if (name.ends_with(".running_mean"))
+      file.set(name, shape, running_mean(name, shape[0], layer->at(0), layer->at(1)));
+    else if (name.ends_with(".running_var"))
+      file.set(name, shape, running_var(name, shape[0], layer->at(1)));
+    else
+      file.set(name, shape, parameter(name, shape));
+  }
+  return file;
 }
 
 }  // namespace vkfer::fixture

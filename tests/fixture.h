@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "models/registry.h"
+
 namespace vkfer::fixture {
 
 nlohmann::json load(const std::string& file);  // of tests/fixtures
@@ -19,5 +21,8 @@ struct Measured {
 // `quantity` is one recorded by summary.py; `values` in torch's order. Fails the test when the counts differ.
 Measured measure(const nlohmann::json& quantity, const std::string& name, std::span<const float> values);
 Measured measure(const nlohmann::json& quantity, const std::string& name, std::span<const double> values);
+
+// The parameters that generator.py makes for a network, with running statistics by a recorded calibration.
+WeightFile generated_weights(const ModelInfo&, const std::string& head, int size, int classes, const nlohmann::json& calibration);
 
 }  // namespace vkfer::fixture

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "models/registry.h"
-#include "models/weights/transfer.h"
 #include "tests/catch.h"
 #include "tests/fixture.h"
 #include "tests/fixture_generator.h"
@@ -31,27 +30,6 @@ Network network_of(const json& fixture) {
   return {find_model(fixture.at("model").get<std::string>()), fixture.value("head", ""), fixture.at("size"), fixture.at("classes"), fixture.at("batch")};
 }
 
-WeightFile generated_weights(const Network& net, const json& calibration) {
-  Graph graph;
-  Value images = graph.input("images", {{1, net.size, net.size, 3}, DType::f32});
-  build_model(net.model, graph, images, {}, {.size = net.size, .classes = net.classes, .head = net.head});
-  WeightFile file;
-  file.source = "generated";
-  for (Value v : graph.states()) {
-    const ValueInfo& info = graph.info(v);
-    const std::string& name = info.name;
-    const auto shape = torch_shape(info);
-    const auto layer = calibration.find(name.substr(0, name.rfind('.')));
-    if (name.ends_with(".running_mean"))
-      file.set(name, shape, fixture::running_mean(name, shape[0], layer->at(0), layer->at(1)));
-    else if (name.ends_with(".running_var"))
-      file.set(name, shape, fixture::running_var(name, shape[0], layer->at(1)));
-    else
-      file.set(name, shape, fixture::parameter(name, shape));
-  }
-  return file;
-}
-
 TraceOptions options_for(const json& fixture, const json& settings, const std::string& optimizer) {
   const Network net = network_of(fixture);
   TraceOptions o;
@@ -66,7 +44,7 @@ TraceOptions options_for(const json& fixture, const json& settings, const std::s
   o.lr = settings.at("lr");
   o.momentum = settings.at("momentum");
   o.weight_decay = settings.at("weight_decay");
-  o.weights = generated_weights(net, fixture.at("calibration"));
+  o.weights = fixture::generated_weights(net.model, net.head, net.size, net.classes, fixture.at("calibration"));
   return o;
 }
 

@@ -24,7 +24,7 @@ constexpr Philox4 philox4x32(Philox4 counter, std::array<uint32_t, 2> key) {
 }
 
 // What a stream of numbers is for; part of the counter, so that streams of one seed never overlap.
-enum class PhiloxStream : uint32_t { shuffle = 1, augment = 2, split = 3, synthetic = 4, warp = 5, mix = 6, sweep = 9 };
+enum class PhiloxStream : uint32_t { shuffle = 1, augment = 2, split = 3, synthetic = 4, warp = 5, mix = 6, sweep = 9, analysis = 10 };
 
 // Numbers drawn one after another from (seed, stream, a, b): a and b name the epoch, the sample, ...
 class PhiloxSequence {
