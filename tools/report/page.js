@@ -246,7 +246,7 @@ function tiles(list, text, picture) {
 
 function cams() {
   const known = runs.map((r, i) => ({ r, i })).filter(({ r }) => r.cams && r.cams.length);
-  if (!known.length) return report.cams_left_out || "Left out.";
+  if (!known.length) return runs[0].cams_left_out;
   return [element("p", {}, "Warm places speak for the answer that the network gave (Grad-CAM, Selvaraju et al., 2017)."),
     ...known.map(({ r, i }) => element("div", {}, ...(runs.length > 1 ? [element("h3", {}, r.name)] : []), tiles(r.cams, (p) => [element("span", { class: p.truth === p.prediction ? "right" : "wrong" }, p.truth === p.prediction ? "right: " : "wrong: "), says(p), element("br"), element("span", { class: "soft" }, p.id)],
       (p) => element("div", { class: "pair" }, element("img", { src: p.image, alt: `${p.id}: ${says(p)}`, loading: "lazy" }), element("img", { src: p.overlay, alt: "where the network looked", loading: "lazy" })))))];

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <random>
 
-#include "models/weights/base64.h"
 #include "runtime/error.h"
 #include "tools/data/cache.h"
 #include "tools/metrics/calibration.h"
 #include "tools/report/eval_report.h"
+#include "tools/report/explained.h"
 #include "tools/train/evaluate_samples.h"
 #include "tools/train/resize.h"
 #include "tools/train/run_folder.h"
@@ -91,31 +91,27 @@ Json affect_json(const Predictions& p) {
   return known.empty() ? Json() : j;
 }
 
-std::string data_uri(std::span<const uint8_t> pixels, int size, int channels) {
-  Image image;
-  image.width = image.height = size, image.channels = channels;
-  image.pixels.assign(pixels.begin(), pixels.end());
-  const std::vector<std::byte> png = png_bytes(image, "report");
-  return "data:image/png;base64," + to_base64({reinterpret_cast<const char*>(png.data()), png.size()});
-}
-
-// Rows of the predictions, as pictures with what is true and what was said.
-Json pictures(Device& device, const ReportedRun& run, const Dataset& dataset, const EvalReport& report, const std::vector<size_t>& rows) {
-  Json all = Json::array();
-  if (rows.empty()) return all;
+// Rows of the predictions, as the network sees them.
+DecodedCache cache_of(Device& device, const ReportedRun& run, const Dataset& dataset, const EvalReport& report, const std::vector<size_t>& rows) {
   CacheOptions options;
   options.size = run.network.size;
+  options.channels = std::min(run.network.channels, std::max(1, dataset.channels()));
   options.resize = resize_on(device);
   std::vector<size_t> samples;
   for (const size_t row : rows) samples.push_back(report.samples[row]);
-  const DecodedCache cache(dataset, samples, options);
+  return DecodedCache(dataset, samples, options);
+}
+
+// As pictures with what is true and what was said.
+Json pictures(const ReportedRun& run, const Dataset& dataset, const EvalReport& report, const DecodedCache& cache, const std::vector<size_t>& rows) {
+  Json all = Json::array();
   const Predictions& p = report.predictions;
   const size_t k = size_t(p.classes);
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto row = std::span(p.probabilities).subspan(rows[i] * k, k);
     const size_t said = size_t(std::ranges::max_element(row) - row.begin());
     const int32_t truth = p.labels[rows[i]];
-    all.push_back({{"id", dataset.sample(samples[i]).id}, {"image", data_uri(cache.pixels(i), run.network.size, cache.channels())},
+    all.push_back({{"id", dataset.sample(report.samples[rows[i]]).id}, {"image", data_uri(cache.pixels(i), run.network.size, cache.channels())},
                    {"truth", truth < 0 ? Json() : Json(report.classes[size_t(truth)])}, {"prediction", report.classes[said]}, {"probability", rounded(row[said])},
                    {"of_truth", truth < 0 ? Json() : Json(rounded(row[size_t(truth)]))}});
   }
@@ -176,6 +172,21 @@ Json run_report(Device& device, const ReportedRun& run, const Dataset& dataset, 
   report.scores = Scorer(report.predictions).scores(o.resamples, o.seed);
   const Json figures = report_json(report.evaluation, report.classes);
   const Json vkfer = run.config.is_object() ? run.config.value("vkfer", Json::object()) : Json::object();
+  const std::vector<size_t> worst = worst_rows(report.predictions, o.worst), drawn = drawn_rows(report.predictions, o.sample, o.seed);
+  const DecodedCache worst_cache = cache_of(device, run, dataset, report, worst), drawn_cache = cache_of(device, run, dataset, report, drawn);
+  const Json sample = pictures(run, dataset, report, drawn_cache, drawn);
+  Json cams = Json::array();
+  std::string no_cams = "There is no picture with a class.";
+  try {
+    const std::vector<std::string> overlays = drawn.empty() ? std::vector<std::string>{} : cam_overlays(device, run, drawn_cache);
+    for (size_t i = 0; i < std::min(overlays.size(), o.cams); ++i) {
+      cams.push_back(sample[i]);
+      cams.back()["overlay"] = overlays[i];
+    }
+  } catch (const Error& e) {  // a network without a feature map is no reason to go without a report
+    if (e.kind() != ErrorKind::bad_input) throw;
+    no_cams = e.what();
+  }
   return {{"name", run.name}, {"model", run.network.model->name}, {"data", dataset.source()}, {"synthetic", dataset.synthetic()}, {"split", o.split},
           {"images", report.evaluation.images()}, {"skipped", e.skipped}, {"classes", report.classes},
           {"settings", run.config.is_object() ? run.config.value("settings", Json()) : Json()}, {"device", run.config.is_object() ? run.config.value("device", Json()) : Json()},
@@ -183,8 +194,7 @@ Json run_report(Device& device, const ReportedRun& run, const Dataset& dataset, 
           {"best_epoch", run.best_epoch}, {"scores", scores_json(report)}, {"confusion", report.classes.empty() ? Json::array() : figures.value("confusion", Json::array())},
           {"curves", curves_json(report.predictions)}, {"reliability", reliability_json(report.predictions)}, {"affect", affect_json(report.predictions)},
           {"class_counts", class_counts(dataset, label_map, report.classes.size())},
-          {"worst", pictures(device, run, dataset, report, worst_rows(report.predictions, o.worst))},
-          {"sample", pictures(device, run, dataset, report, drawn_rows(report.predictions, o.sample, o.seed))},
+          {"worst", pictures(run, dataset, report, worst_cache, worst)}, {"sample", sample}, {"cams", cams}, {"cams_left_out", no_cams},
           {"evaluated_on", device.info().name}, {"evaluation_seconds", seconds}};
 }
 

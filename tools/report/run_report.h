@@ -26,7 +26,7 @@ struct ReportOptions {
   bool skip_bad = false;
   int resamples = 1000;
   uint64_t seed = 1;
-  size_t worst = 24, sample = 40;        // pictures
+  size_t worst = 24, sample = 40, cams = 24;  // pictures
   std::function<void(const char* what, size_t done, size_t total)> progress = {};
 };
 
