@@ -21,6 +21,7 @@ std::span<const OpDef* const> all_ops() {
       &transpose, &expand, &slice, &pad, &concat,
       &reduce, &arg_reduce, &softmax_axis, &matmul,
       &gather, &gather_grad, &one_hot, &cumsum, &resize, &resize_grad, &border, &border_grad,
+      &affinities, &tsne_forces, &tsne_step,
   };
   return kAll;
 }

@@ -177,4 +177,13 @@ extern const OpDef gather, gather_grad, one_hot, cumsum;
 // border(x) -> y, padded by x's own elements: attrs before, after, mode = reflect|edge|wrap
 extern const OpDef resize, resize_grad, border, border_grad;
 
+// ==== analyses
+
+// ---- tsne.cpp: points are columns, padded to a multiple of 4: n points of d numbers are [d,N]; attr points = n -----------
+// affinities(x [d,N]) -> P [N,N]: joint probabilities of t-SNE, symmetric, 0 on the diagonal and beyond n; attr perplexity
+// tsne_forces(y [d,N], symmetric P [N,N], settings [5]) -> [2d+2,N]: rows of attraction (d), repulsion (d), weight and divergence of every point: see
+//   shaders/tsne_forces.comp; d = 2 or 3. settings = {exaggeration of P, momentum, learning rate, not 0: nothing was before, not 0: measure the divergence}
+// tsne_step(y, change, gain, forces, settings) -> new y, change, gain: gradient descent with momentum and gains
+extern const OpDef affinities, tsne_forces, tsne_step;
+
 }  // namespace vkfer::ops

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "graph/ops/ops.h"
 #include "runtime/error.h"
