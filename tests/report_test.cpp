@@ -55,6 +55,9 @@ TEST_CASE("tool: report of a run, beside another, and of weights alone", "[cli][
   CHECK(a.at("sample").size() == 6);
   CHECK(a.at("cams").size() == 6);
   CHECK(a.at("cams")[0].at("overlay").get<std::string>().starts_with("data:image/png;base64,"));
+  CHECK(a.at("features").at("points3").size() == 6);
+  CHECK(a.at("features").at("points3")[0].size() == 3);
+  CHECK(a.at("features").at("labels").size() == 6);
   CHECK(a.at("worst").size() == size_t(6 - std::lround(6 * a.at("scores").at("accuracy").at("value").get<double>())));
   CHECK(a.at("class_counts").at("train") == Json::array({4, 4, 4}));
   CHECK(a.at("settings").at("epochs") == 2);

@@ -143,7 +143,7 @@ const Verb eval_verb{
     .arguments = {"--run", "--model", "--weights", "--head", "--preprocessing", "--padding", "--batch-norm", "--data", "--split", "--size", "--channels", "--batch", "--seed",
                   "--votes", "--skip-bad", "--tta", "--temperature", "--bootstrap", "--csv", "--predictions", "--precision", "--device", "--json"},
     .positional = "runs",
-    .positional_help = "folder of a run; several answer together; default: the newest in runs/",
+    .positional_help = "folders of runs: several answer together",
     .max_positional = 100,
     .examples = "  vkfer eval runs/1 --split test\n"
                 "  vkfer eval runs/1 --data fer2013.zip --split PrivateTest --json test.json\n"

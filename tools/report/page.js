@@ -230,7 +230,7 @@ const redraws = [];
 
 function features() {
   const known = runs.map((r, i) => ({ r, i })).filter(({ r }) => r.features);
-  if (!known.length) return report.features_left_out || "Left out.";
+  if (!known.length) return runs[0].features_left_out;
   return known.map(({ r, i }) => {
     const clouds = (key) => [...r.classes.keys(), -1].map((k) => ({ label: k < 0 ? "without a class" : r.classes[k], data: r.features[key].filter((_, n) => r.features.labels[n] === k).map(([x, y]) => ({ x, y })), backgroundColor: k < 0 ? css("--soft") : colour(k), pointStyle: k < 0 ? "circle" : markers[k % 8], pointRadius: 3 })).filter((d) => d.data.length);
     const flat = (key, title) => chart(() => ({ type: "scatter", data: { datasets: clouds(key) }, options: { scales: { x: { display: false }, y: { display: false } }, plugins: { legend: { position: "bottom" } } } }), named(i) + title, "square");

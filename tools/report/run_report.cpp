@@ -187,6 +187,19 @@ Json run_report(Device& device, const ReportedRun& run, const Dataset& dataset, 
     if (e.kind() != ErrorKind::bad_input) throw;
     no_cams = e.what();
   }
+  Json features;
+  const std::vector<size_t> spread = thinned(report.samples.size(), o.points);
+  std::string no_features = "There are too few pictures to lay out.";
+  if (spread.size() >= 4) {
+    try {
+      features = feature_maps(device, run, cache_of(device, run, dataset, report, spread), o.progress);
+      features["labels"] = Json::array();
+      for (const size_t row : spread) features["labels"].push_back(report.classes.empty() ? -1 : report.predictions.labels[row]);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::bad_input) throw;
+      no_features = e.what();
+    }
+  }
   return {{"name", run.name}, {"model", run.network.model->name}, {"data", dataset.source()}, {"synthetic", dataset.synthetic()}, {"split", o.split},
           {"images", report.evaluation.images()}, {"skipped", e.skipped}, {"classes", report.classes},
           {"settings", run.config.is_object() ? run.config.value("settings", Json()) : Json()}, {"device", run.config.is_object() ? run.config.value("device", Json()) : Json()},
@@ -195,6 +208,7 @@ Json run_report(Device& device, const ReportedRun& run, const Dataset& dataset, 
           {"curves", curves_json(report.predictions)}, {"reliability", reliability_json(report.predictions)}, {"affect", affect_json(report.predictions)},
           {"class_counts", class_counts(dataset, label_map, report.classes.size())},
           {"worst", pictures(run, dataset, report, worst_cache, worst)}, {"sample", sample}, {"cams", cams}, {"cams_left_out", no_cams},
+          {"features", features}, {"features_left_out", no_features},
           {"evaluated_on", device.info().name}, {"evaluation_seconds", seconds}};
 }
 

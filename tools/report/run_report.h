@@ -27,6 +27,7 @@ struct ReportOptions {
   int resamples = 1000;
   uint64_t seed = 1;
   size_t worst = 24, sample = 40, cams = 24;  // pictures
+  size_t points = 1000;                  // of the feature space, evenly over the split
   std::function<void(const char* what, size_t done, size_t total)> progress = {};
 };
 
