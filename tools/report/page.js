@@ -163,7 +163,7 @@ function calibration() {
   if (!runs.some((r) => r.reliability.length)) return "The network has no classes, so no probabilities either.";
   const points = (r) => r.reliability.filter((b) => b.count).map((b) => ({ x: b.confidence, y: b.accuracy }));
   return [element("p", {}, "Of all answers that the network is 70 % sure of, 70 % should be right: the dashed line. Below it the network is too sure of itself. ",
-    runs.map((r, i) => `${named(i)}expected calibration error ${digits(r.scores.ece?.value)}.`).join(" ")),
+    runs.map((r, i) => `${named(i)}${runs.length > 1 ? "e" : "E"}xpected calibration error: ${digits(r.scores.ece?.value)}.`).join(" ")),
   element("div", { class: "row" },
     chart(() => lines([line("as it should be", [{ x: 0, y: 0 }, { x: 1, y: 1 }], 7, { borderDash: [6, 4], borderWidth: 1 }), ...runs.map((r, i) => line(r.name, points(r), i, { pointRadius: 4, pointStyle: markers[i] }))], unit("probability of the answer"), unit("share of right answers")), "Reliability diagram", "square"),
     chart(() => ({ type: "bar", data: { labels: runs[0].reliability.map((b) => digits((b.low + b.high) / 2, 2)), datasets: runs.map((r, i) => ({ label: r.name, data: r.reliability.map((b) => b.count), backgroundColor: colour(i) })) }, options: { scales: { x: { title: { display: true, text: "probability of the answer" } }, y: axis("images") }, plugins: { legend: { display: runs.length > 1, position: "bottom" } } } }), "How sure the network is", "square"))];
@@ -173,7 +173,7 @@ function affect() {
   const with_affect = runs.map((r, i) => ({ r, i })).filter(({ r }) => r.affect);
   if (!with_affect.length) return "The network has no outputs for valence and arousal (train with --va).";
   const scatter = (datasets, x, y) => ({ type: "scatter", data: { datasets }, options: { scales: { x: axis(x, { min: -1, max: 1 }), y: axis(y, { min: -1, max: 1 }) }, plugins: { legend: { position: "bottom" } } } });
-  const dots = (label, data, i) => ({ label, data, backgroundColor: colour(i) + "99", pointStyle: markers[i], pointRadius: 3 });
+  const dots = (label, data, i) => ({ label, data, backgroundColor: colour(i) + "99", borderColor: colour(i), pointStyle: markers[i], pointRadius: 3 });
   const circle = { label: "all of the circumplex", data: Array.from({ length: 73 }, (_, k) => ({ x: Math.cos(k * Math.PI / 36), y: Math.sin(k * Math.PI / 36) })), showLine: true, pointRadius: 0, borderWidth: 1, borderDash: [4, 4] };
   return [element("div", { class: "row" }, ...with_affect.flatMap(({ r, i }) => [
     ...["valence", "arousal"].map((of) => chart(() => scatter([dots(of, r.affect[of].map(([x, y]) => ({ x, y })), of === "valence" ? 0 : 1), line("as it should be", [{ x: -1, y: -1 }, { x: 1, y: 1 }], 7, { showLine: true, borderDash: [6, 4], borderWidth: 1 })], `true ${of}`, `predicted ${of}`), `${named(i)}${of}: predicted against true`, "square")),
@@ -232,7 +232,7 @@ function features() {
   const known = runs.map((r, i) => ({ r, i })).filter(({ r }) => r.features);
   if (!known.length) return runs[0].features_left_out;
   return known.map(({ r, i }) => {
-    const clouds = (key) => [...r.classes.keys(), -1].map((k) => ({ label: k < 0 ? "without a class" : r.classes[k], data: r.features[key].filter((_, n) => r.features.labels[n] === k).map(([x, y]) => ({ x, y })), backgroundColor: k < 0 ? css("--soft") : colour(k), pointStyle: k < 0 ? "circle" : markers[k % 8], pointRadius: 3 })).filter((d) => d.data.length);
+    const clouds = (key) => [...r.classes.keys(), -1].map((k) => ({ label: k < 0 ? "without a class" : r.classes[k], data: r.features[key].filter((_, n) => r.features.labels[n] === k).map(([x, y]) => ({ x, y })), backgroundColor: k < 0 ? css("--soft") : colour(k), borderColor: k < 0 ? css("--soft") : colour(k), pointStyle: k < 0 ? "circle" : markers[k % 8], pointRadius: 3 })).filter((d) => d.data.length);
     const flat = (key, title) => chart(() => ({ type: "scatter", data: { datasets: clouds(key) }, options: { scales: { x: { display: false }, y: { display: false } }, plugins: { legend: { position: "bottom" } } } }), named(i) + title, "square");
     return element("div", {}, element("p", {}, r.features.text), element("div", { class: "row" }, flat("points2", "t-SNE of the features before the last layer"), space(r, i), flat("pixels2", "t-SNE of the raw pixels: what the network started from")),
       element("ul", { class: "key" }, ...r.classes.map((c, k) => element("li", {}, element("span", { style: `background: ${colour(k)}` }), c))));
