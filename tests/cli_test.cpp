@@ -475,6 +475,20 @@ TEST_CASE("cli: data is split, balanced and converted", "[cli][data]") {
   expect_refused(place, "data split faces -o split.zip", "exists and is not empty");
   expect_refused(place, "data split faces -o x --counts 1,2,x", "expected two or three numbers");
   expect_refused(place, "data split faces -o x --fractions 0.9,0.2", "together 1.1");
+  // Asked for no alteration, copies are the pictures, or their mirror images.
+  REQUIRE(place.run("data balance split.zip -o plain --total 21 --rotate 0 --no-flip").status == 0);
+  size_t copies = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(place.path / "plain")) {
+    const std::string name = entry.path().stem().string();
+    if (name.find('~') == std::string::npos) continue;
+    ++copies;
+    fs::path original;
+    for (const auto& other : fs::directory_iterator(entry.path().parent_path()))
+      if (other.path().stem().string() == name.substr(0, name.find('~'))) original = other.path();
+    REQUIRE_FALSE(original.empty());
+    CHECK(read_image(entry.path()).pixels == read_image(original).pixels);
+  }
+  CHECK(copies > 0);
   expect_refused(place, "data balance faces -o x", "one of --per-class and --total");
   expect_refused(place, "data inspect faces --per-class 3", "says nothing to data inspect");
   expect_refused(place, "data blance faces", "did you mean 'balance'");

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "runtime/error.h"
 #include "tools/cli/data_action.h"
@@ -14,7 +15,9 @@ constexpr double kRotate = 10, kShift = 0.05, kZoom = 0.1;
 
 AlterSettings alter_settings(const Arguments& a, Console& console) {
   AlterSettings s{a.warp, a.flip, std::max(0, a.crop), a.seed};
-  if (!s.warp.any() && s.crop == 0) {
+  const bool asked = std::ranges::any_of(std::array{"--rotate", "--shift", "--shear", "--zoom", "--perspective", "--brightness", "--contrast", "--saturation", "--erase", "--crop"},
+                                         [&](const char* option) { return a.given(option); });
+  if (!asked) {   // --rotate 0 asks for copies that are mirrored at most
     s.warp.rotate = kRotate, s.warp.shift = kShift, s.warp.zoom = kZoom;
     console.print("copies are {}turned by up to {:g} degrees, shifted by {:g} and zoomed by {:g} of the size; --rotate, --shift, ... say otherwise",
                   s.flip ? "mirrored half the time, " : "", kRotate, kShift, kZoom);
