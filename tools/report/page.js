@@ -184,7 +184,10 @@ function affect() {
 // A cloud of points to be turned: by dragging, by the arrow keys, or by itself.
 function space(r, i) {
   const canvas = element("canvas", { class: "space", tabindex: "0", role: "img", "aria-label": `${named(i)}features in three dimensions; arrow keys turn it` });
-  const points = r.features.points3, most = Math.max(...points.flat().map(Math.abs)) || 1;
+  const centre = [0, 1, 2].map((d) => r.features.points3.reduce((sum, p) => sum + p[d], 0) / r.features.points3.length);
+  const points = r.features.points3.map((p) => p.map((v, d) => v - centre[d]));
+  const far = points.map((p) => Math.hypot(...p)).sort((a, b) => a - b);
+  const most = far[Math.floor(0.98 * (far.length - 1))] || 1;  // a few far points do not make all others small
   let yaw = 0.6, pitch = 0.4, spin = null;
   const draw = () => {
     const ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight, scale = 0.42 * Math.min(w, h) / most;
@@ -195,10 +198,10 @@ function space(r, i) {
     const seen = points.map(([x, y, z], k) => { const u = cy * x + sy * z, d = cy * z - sy * x; return [u, cp * y - sp * d, cp * d + sp * y, k]; });
     seen.sort((a, b) => a[2] - b[2]);
     for (const [u, v, d, k] of seen) {
-      context.globalAlpha = 0.45 + 0.5 * (d / most + 1) / 2;
+      context.globalAlpha = Math.min(1, Math.max(0.3, 0.45 + 0.25 * (d / most + 1)));
       context.fillStyle = r.features.labels[k] < 0 ? css("--soft") : colour(r.features.labels[k]);
       context.beginPath();
-      context.arc(w / 2 + scale * u, h / 2 - scale * v, 2 + 1.5 * (d / most + 1) / 2, 0, 7);
+      context.arc(w / 2 + scale * u, h / 2 - scale * v, Math.max(1.5, 2 + 0.75 * (d / most + 1)), 0, 7);
       context.fill();
     }
   };
