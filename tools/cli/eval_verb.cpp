@@ -58,10 +58,7 @@ class Ensemble {
 
  private:
   EvaluatedSamples evaluated(const Trained& member, const std::vector<size_t>& indices) {
-    NetworkSettings network = member.saved.network;
-    network.storage = member.storage_on(device_, a_);
-    network.batch = a_.given("--batch") ? a_.batch : member.settings.batch;
-    return evaluate_samples(device_, member.saved, network, member.target_on(device_), data_.dataset, indices,
+    return evaluate_samples(device_, member.saved, member.network_on(device_, a_), member.target_on(device_), data_.dataset, indices,
                             {.label_map = data_.label_map, .skip_bad = data_.skip_bad, .views = a_.tta, .progress = [this](const char* what, size_t done, size_t total) {
                                console_.progress(what, double(done), double(total), fmt::format("{}/{}", done, total));
                              }});
@@ -85,15 +82,7 @@ double temperature_of(const Arguments& a, Ensemble& ensemble) {
   if (a.temperature != "fit") return temperature_from_text(a.temperature);
   if (a.split == "val") fail("--temperature", "got fit with --split val: it would be judged by what it was fitted to. Fix: --split test");
   const Predictions p = ensemble.on("val").predictions;
-  Predictions known;
-  known.classes = p.classes;
-  for (size_t i = 0; i < p.labels.size(); ++i) {
-    if (p.labels[i] < 0) continue;
-    const auto row = std::span(p.probabilities).subspan(i * size_t(p.classes), size_t(p.classes));
-    known.labels.push_back(p.labels[i]);
-    known.probabilities.insert(known.probabilities.end(), row.begin(), row.end());
-  }
-  return fitted_temperature(known.probabilities, known.labels, known.classes);
+  return fitted_temperature(p.probabilities, p.labels, p.classes);
 }
 
 void run_eval(Arguments& a, Console& console) {

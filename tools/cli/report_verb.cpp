@@ -38,9 +38,7 @@ void run_report_verb(Arguments& a, Console& console) {
     ReportedRun run;
     run.name = t.run.empty() ? t.saved.weights.source : t.run.string();
     run.saved = &t.saved;
-    run.network = t.saved.network;
-    run.network.storage = t.storage_on(device, a);
-    run.network.batch = a.given("--batch") ? a.batch : t.settings.batch;
+    run.network = t.network_on(device, a);
     run.target = t.target_on(device);
     run.classes = on.classes;
     run.config = t.config;

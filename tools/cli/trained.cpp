@@ -55,6 +55,13 @@ Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
   return t;
 }
 
+NetworkSettings Trained::network_on(const Device& device, const Arguments& a) const {
+  NetworkSettings network = saved.network;
+  network.storage = storage_on(device, a);
+  network.batch = a.given("--batch") ? a.batch : settings.batch;
+  return network;
+}
+
 DType Trained::storage_on(const Device& device, const Arguments& a) const {
   const std::string& wanted = a.given("--precision") ? a.precision : settings.precision;
   return storage_of(resolve_precision(wanted, device.info(), target_on(device)));

@@ -20,6 +20,8 @@ struct Trained {
   Target target_on(const Device&) const;
   // Of activations: --precision, or as the run had it.
   DType storage_on(const Device&, const Arguments&) const;
+  // saved.network to be evaluated with: in that storage, and in batches of --batch, or as the run had them.
+  NetworkSettings network_on(const Device&, const Arguments&) const;
 };
 
 // --run, a run folder in front of `positional` (taken away from it), --weights (with --model), or the newest run.

@@ -23,11 +23,14 @@ void log_tempered(std::span<const float> row, double temperature, std::vector<do
 double mean_loss(std::span<const float> probabilities, std::span<const int32_t> labels, size_t k, double temperature) {
   std::vector<double> row;
   double sum = 0;
+  int64_t known = 0;
   for (size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0) continue;
+    ++known;
     log_tempered(probabilities.subspan(i * k, k), temperature, row);
     sum -= row[size_t(labels[i])];
   }
-  return sum / double(labels.size());
+  return sum / double(known);
 }
 
 }  // namespace
@@ -37,6 +40,7 @@ std::vector<ReliabilityBin> reliability(std::span<const float> probabilities, st
   for (int b = 0; b < bins; ++b) all[size_t(b)].low = double(b) / bins, all[size_t(b)].high = double(b + 1) / bins;
   const size_t k = size_t(classes);
   for (size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0) continue;
     const auto row = probabilities.subspan(i * k, k);
     const auto most = std::ranges::max_element(row);
     const int64_t n = times.empty() ? 1 : times[i];
@@ -70,7 +74,7 @@ std::vector<float> tempered(std::span<const float> probabilities, int classes, d
 
 // The loss is convex in 1 / temperature: a golden section over it finds the least.
 double fitted_temperature(std::span<const float> probabilities, std::span<const int32_t> labels, int classes) {
-  if (labels.empty()) return 1;
+  if (std::ranges::all_of(labels, [](int32_t label) { return label < 0; })) return 1;
   const auto loss = [&](double inverse) { return mean_loss(probabilities, labels, size_t(classes), 1 / inverse); };
   constexpr double kGolden = 1 / std::numbers::phi;
   double low = 1 / 20.0, high = 20;

@@ -105,8 +105,7 @@ void Scorer::append_class_values(std::span<const int32_t> times, std::vector<dou
   const size_t k = size_t(p_.classes);
   Confusion confusion(p_.classes);
   std::vector<int64_t> within(top_.size(), 0);
-  std::vector<int32_t> labels, repeats;
-  std::vector<float> rows;
+  std::vector<int32_t> repeats;
   double loss = 0;
   for (const uint32_t i : labelled_) {
     const int32_t n = times[i], truth = p_.labels[i];
@@ -115,11 +114,6 @@ void Scorer::append_class_values(std::span<const int32_t> times, std::vector<dou
     confusion.at(truth, predicted_[i]) += n;
     loss -= n * std::log(std::max(double(p_.probabilities[i * k + size_t(truth)]), double(std::numeric_limits<float>::min())));
     for (size_t t = 0; t < top_.size(); ++t) within[t] += rank_[i] <= top_[t] ? n : 0;
-  }
-  // Calibration looks at the labelled rows only.
-  for (const uint32_t i : labelled_) {
-    labels.push_back(p_.labels[i]);
-    rows.insert(rows.end(), p_.probabilities.begin() + ptrdiff_t(i * k), p_.probabilities.begin() + ptrdiff_t((i + 1) * k));
   }
   const ClassificationMetrics m = classification_metrics(confusion);
   const double n = double(m.count);
@@ -131,7 +125,7 @@ void Scorer::append_class_values(std::span<const int32_t> times, std::vector<dou
   out.push_back(mean_of_known(roc));
   out.push_back(mean_of_known(pr));
   out.push_back(known(loss / n));
-  out.push_back(expected_calibration_error(reliability(rows, labels, p_.classes, repeats)));
+  out.push_back(expected_calibration_error(reliability(p_.probabilities, p_.labels, p_.classes, times)));
   for (const int64_t w : within) out.push_back(known(double(w) / n));
   for (size_t c = 0; c < k; ++c)
     for (const double v : {known(m.per_class[c].precision), known(m.per_class[c].recall), known(m.per_class[c].f1), roc[c], pr[c]}) out.push_back(v);

@@ -70,9 +70,7 @@ Json curves_json(const Predictions& p) {
 Json reliability_json(const Predictions& p) {
   Json bins = Json::array();
   if (p.classes == 0) return bins;
-  std::vector<int32_t> times, labels;
-  for (const int32_t label : p.labels) times.push_back(label >= 0), labels.push_back(std::max(label, 0));
-  for (const ReliabilityBin& b : reliability(p.probabilities, labels, p.classes, times))
+  for (const ReliabilityBin& b : reliability(p.probabilities, p.labels, p.classes))
     bins.push_back({{"low", b.low}, {"high", b.high}, {"count", b.count}, {"confidence", rounded(b.confidence)}, {"accuracy", rounded(b.accuracy)}});
   return bins;
 }
