@@ -17,6 +17,7 @@
 #include "tools/data/image.h"
 #include "tools/data/npy.h"
 #include "tools/data/synthetic.h"
+#include "tools/train/altered_image.h"
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
@@ -475,6 +476,22 @@ TEST_CASE("cli: data is split, balanced and converted", "[cli][data]") {
   expect_refused(place, "data split faces -o split.zip", "exists and is not empty");
   expect_refused(place, "data split faces -o x --counts 1,2,x", "expected two or three numbers");
   expect_refused(place, "data split faces -o x --fractions 0.9,0.2", "together 1.1");
+  // Not asked for any alteration, copies have the originals' own pixels, moved: nothing a network could tell them by.
+  REQUIRE(place.run("data balance split.zip -o moved --total 21").status == 0);
+  for (const auto& entry : fs::recursive_directory_iterator(place.path / "moved")) {
+    const std::string name = entry.path().stem().string();
+    if (name.find('~') == std::string::npos) continue;
+    fs::path original;
+    for (const auto& other : fs::directory_iterator(entry.path().parent_path()))
+      if (other.path().stem().string() == name.substr(0, name.find('~'))) original = other.path();
+    REQUIRE_FALSE(original.empty());
+    const Image image = read_image(original);
+    bool found = false;
+    for (int reach = 1, dy = -reach; dy <= reach; ++dy)
+      for (int dx = -reach; dx <= reach; ++dx)
+        for (const bool flip : {false, true}) found = found || moved(image, {flip, dx, dy}, Border::edge).pixels == read_image(entry.path()).pixels;
+    CHECK(found);
+  }
   // Asked for no alteration, copies are the pictures, or their mirror images.
   REQUIRE(place.run("data balance split.zip -o plain --total 21 --rotate 0 --no-flip").status == 0);
   size_t copies = 0;

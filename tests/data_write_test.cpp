@@ -346,6 +346,21 @@ TEST_CASE("altered pictures: as the device alters them, about the middle of any 
   CHECK(moved(one, {.flip = true}).pixels == std::vector<uint8_t>{3, 2, 1});
   CHECK(moved(one, {.dx = 1}).pixels == std::vector<uint8_t>{0, 1, 2});
   CHECK(moved(one, {.dy = 1}).pixels == std::vector<uint8_t>{0, 0, 0});
+  CHECK(moved(one, {.dx = 1}, Border::edge).pixels == std::vector<uint8_t>{1, 1, 2});
+  CHECK(moved(one, {.flip = true, .dx = -1, .dy = 2}, Border::edge).pixels == std::vector<uint8_t>{3, 3, 2});
+  // Slid: by a twentieth of 40, so by two at most, and by everything up to that.
+  const Image grid = picture(40, 40, 1);
+  std::set<std::pair<int, int>> slides;
+  for (uint32_t version = 1; version <= 300; ++version) {
+    const Image slid = altered(grid, {.flip = false, .slide = 0.05}, version, 7);
+    int found = 0;
+    for (int dy = -3; dy <= 3; ++dy)
+      for (int dx = -3; dx <= 3; ++dx)
+        if (moved(grid, {false, dx, dy}, Border::edge).pixels == slid.pixels) ++found, slides.insert({dx, dy});
+    REQUIRE(found == 1);
+  }
+  CHECK(slides.size() == 25);
+  CHECK(slides.begin()->first == -2);
   // A bright middle stays where it is however a wide picture turns and grows.
   Image wide{9, 31, 1, std::vector<uint8_t>(9 * 31)};
   for (int y = 2; y < 7; ++y)

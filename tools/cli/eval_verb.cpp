@@ -58,7 +58,7 @@ class Ensemble {
 
  private:
   EvaluatedSamples evaluated(const Trained& member, const std::vector<size_t>& indices) {
-    return evaluate_samples(device_, member.saved, member.network_on(device_, a_), member.target_on(device_), data_.dataset, indices,
+    return evaluate_samples(device_, member.saved, member.network_on(device_, asked_precision(a_), asked_batch(a_)), member.target_on(device_), data_.dataset, indices,
                             {.label_map = data_.label_map, .skip_bad = data_.skip_bad, .views = a_.tta, .progress = [this](const char* what, size_t done, size_t total) {
                                console_.progress(what, double(done), double(total), fmt::format("{}/{}", done, total));
                              }});

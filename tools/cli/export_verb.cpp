@@ -1,5 +1,6 @@
 #include "models/onnx/export.h"
 #include "models/onnx/network.h"
+#include "models/weights/transfer.h"
 #include "runtime/error.h"
 #include "tools/cli/trained.h"
 #include "tools/cli/verb.h"

@@ -1,36 +1,12 @@
 #include <algorithm>
-#include <numeric>
 
 #include "runtime/error.h"
 #include "tools/cli/trained.h"
 #include "tools/cli/verb.h"
-#include "tools/train/evaluator.h"
-#include "tools/train/resize.h"
+#include "tools/predict/predictor.h"
 
 namespace vkfer {
 namespace {
-
-constexpr int kMaxBatch = 32;
-
-std::vector<Image> read_images(const std::vector<std::string>& paths, int channels) {
-  std::vector<Image> images;
-  for (const std::string& path : paths) images.push_back(convert_channels(read_image(path), channels));
-  return images;
-}
-
-std::vector<std::string> class_names(const Trained& trained) {
-  if (!trained.saved.classes.empty()) return trained.saved.classes;
-  std::vector<std::string> names;
-  for (int c = 0; c < trained.saved.network.classes; ++c) names.push_back("class " + std::to_string(c));
-  return names;
-}
-
-std::vector<size_t> by_probability(std::span<const float> p) {
-  std::vector<size_t> order(p.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
-  return order;
-}
 
 void print_answer(Console& console, const std::string& path, std::span<const float> p,
                   const std::vector<std::string>& classes, int top) {
@@ -54,32 +30,27 @@ void run_infer(Arguments& a, Console& console) {
   std::vector<std::string> paths = a.positional;
   const Trained trained = open_trained(a, paths);
   if (paths.empty()) fail("usage", "no picture named. Fix: vkfer infer face.png");
-  NetworkSettings network = trained.saved.network;
-  network.pixel_channels = network.channels;
-  network.batch = std::min(int(paths.size()), kMaxBatch);
-  const std::vector<Image> images = read_images(paths, network.channels);
-  const std::vector<std::string> classes = class_names(trained);
+  std::vector<Image> images;
+  for (const std::string& path : paths) images.push_back(read_image(path));
 
   Device device = open_device(a, console);
-  network.storage = trained.storage_on(device, a);
-  States states(device);
-  Evaluator evaluator(device, states, network, trained.target_on(device));
-  load_weights(trained.saved.weights, evaluator.graph(), states, {.classifier = network.classifier()});
-  const Answers p = evaluator.answers(DeviceResize(device)(images, network.size));
+  Predictor predictor(device, trained, {.precision = asked_precision(a)});
+  const std::vector<std::string>& classes = predictor.classes();
+  const std::vector<Prediction> predictions = predictor.predict(images);
 
   check_validation(device, console);
-  if (!trained.run.empty()) console.print("{} of {}", network.model->name, trained.run.string());
+  if (!trained.run.empty()) console.print("{} of {}", trained.saved.network.model->name, trained.run.string());
   Json answers = Json::array();
   for (size_t i = 0; i < paths.size(); ++i) {
-    const std::span<const float> row = std::span(p.probabilities).subspan(i * classes.size(), classes.size());
-    print_answer(console, paths[i], row, classes, a.top);
-    answers.push_back(answer_json(paths[i], row, classes));
-    if (p.valence.empty()) continue;
-    console.print("  valence {:+.2f}, arousal {:+.2f}", p.valence[i], p.arousal[i]);
-    answers.back()["valence"] = p.valence[i];
-    answers.back()["arousal"] = p.arousal[i];
+    const Prediction& p = predictions[i];
+    print_answer(console, paths[i], p.probabilities, classes, a.top);
+    answers.push_back(answer_json(paths[i], p.probabilities, classes));
+    if (!p.valence) continue;
+    console.print("  valence {:+.2f}, arousal {:+.2f}", *p.valence, *p.arousal);
+    answers.back()["valence"] = *p.valence;
+    answers.back()["arousal"] = *p.arousal;
   }
-  console.answer({{"model", network.model->name}, {"weights", trained.saved.weights.source}, {"images", answers}});
+  console.answer({{"model", trained.saved.network.model->name}, {"weights", trained.saved.weights.source}, {"images", answers}});
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ void run_report_verb(Arguments& a, Console& console) {
     ReportedRun run;
     run.name = t.run.empty() ? t.saved.weights.source : t.run.string();
     run.saved = &t.saved;
-    run.network = t.network_on(device, a);
+    run.network = t.network_on(device, asked_precision(a), asked_batch(a));
     run.target = t.target_on(device);
     run.classes = on.classes;
     run.config = t.config;

@@ -95,9 +95,7 @@ RepeatedRun figures_of_run(const TrainOutcome& outcome, Trainer& trainer, const 
   const std::vector<size_t> test = labelled(dataset, "test", settings.valence_arousal, !settings.va_only);
   if (test.empty()) return run;
   const Trained trained{read_network(model_path(outcome.run)), outcome.run, settings, outcome.config};
-  NetworkSettings network = trained.saved.network;
-  network.storage = trained.storage_on(trainer.device(), a);
-  network.batch = settings.micro_batch ? settings.micro_batch : settings.batch;
+  const NetworkSettings network = trained.network_on(trainer.device(), asked_precision(a), settings.micro_batch);
   const EvaluatedSamples e = evaluate_samples(trainer.device(), trained.saved, network, trained.target_on(trainer.device()), dataset, test, {
       .skip_bad = settings.skip_bad, .progress = [&](const char* what, size_t done, size_t total) { console.progress(what, double(done), double(total)); }});
   check_validation(trainer.device(), console);

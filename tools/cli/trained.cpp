@@ -2,9 +2,6 @@
 
 #include "models/onnx/network.h"
 #include "runtime/error.h"
-#include "tools/train/precision.h"
-#include "tools/train/training.h"
-#include "tools/tune/tuning_file.h"
 
 namespace vkfer {
 namespace {
@@ -31,10 +28,8 @@ NetworkHints hints_of(const Arguments& a) {
 
 Trained from_weights(const Arguments& a, const std::string& file) {
   if (a.given("--run")) fail("usage", "--run and --weights both name weights. Fix: choose one");
-  Trained t;
-  t.saved = read_network(file, hints_of(a));
+  Trained t = open_weights(file, hints_of(a));
   set_conventions(t.saved, a.preprocessing, a.padding, a.batch_norm);
-  t.settings.data = "builtin";
   return t;
 }
 
@@ -45,37 +40,7 @@ Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
   if (a.given("--model") && is_onnx_path(a.model)) return from_weights(a, a.model);   // it has its own
   if (a.given("--preprocessing") || a.given("--padding") || a.given("--batch-norm") || a.given("--head"))
     fail("usage", "--preprocessing, --padding, --batch-norm and --head go with --weights: a run knows its own. Fix: leave them out");
-  Trained t;
-  t.run = choose_run(a, positional);
-  t.config = read_config(t.run);
-  t.settings = settings_from_json(t.config.value("settings", Json()), (t.run / "config.json").string());
-  if (!fs::exists(model_path(t.run)))
-    fail("run", "{} has no weights yet: no epoch is finished. Fix: vkfer train --resume {}", t.run.string(), t.run.string());
-  t.saved = read_network(model_path(t.run), hints_of(a));
-  return t;
-}
-
-NetworkSettings Trained::network_on(const Device& device, const Arguments& a) const {
-  NetworkSettings network = saved.network;
-  network.storage = storage_on(device, a);
-  network.batch = a.given("--batch") ? a.batch : settings.batch;
-  return network;
-}
-
-DType Trained::storage_on(const Device& device, const Arguments& a) const {
-  const std::string& wanted = a.given("--precision") ? a.precision : settings.precision;
-  return storage_of(resolve_precision(wanted, device.info(), target_on(device)));
-}
-
-Target Trained::target_on(const Device& device) const {
-  if (!config.is_object()) return tuned_target(device.info());
-  try {
-    const Json& then = config.at("device");
-    const bool same = then.at("name") == device.info().name && then.at("driver") == driver_text(device.info());
-    return same ? target_from_json(config.at("plan").at("target")) : tuned_target(device.info());
-  } catch (const nlohmann::json::exception& e) {
-    fail("run", "{}: {}", (run / "config.json").string(), e.what());
-  }
+  return open_run(choose_run(a, positional), hints_of(a));
 }
 
 }  // namespace vkfer

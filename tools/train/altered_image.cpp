@@ -33,15 +33,18 @@ Image altered(const Image& image, const AlterSettings& s, uint32_t version, uint
   const int side = std::min(image.height, image.width);
   const WarpRow row = warp_row(s.warp, s.seed, version, key, side, image.pixels, image.channels);
   const Image turned = s.warp.any() ? warped(image, centred(row, 0.5 * (image.width - side), 0.5 * (image.height - side))) : image;
-  return moved(turned, augmentation(s.seed, version, key, s.crop, s.flip ? 0.5f : 0.0f));
+  const bool slides = s.crop == 0 && s.slide > 0;
+  const int reach = slides ? std::max(1, int(s.slide * side)) : s.crop;
+  return moved(turned, augmentation(s.seed, version, key, reach, s.flip ? 0.5f : 0.0f), slides ? Border::edge : Border::black);
 }
 
-Image moved(const Image& image, const Augmentation& a) {
+Image moved(const Image& image, const Augmentation& a, Border border) {
   Image out{image.height, image.width, image.channels, std::vector<uint8_t>(image.pixels.size())};
   const auto at = [&](int y, int x) { return (size_t(y) * size_t(image.width) + size_t(x)) * size_t(image.channels); };
   for (int y = 0; y < image.height; ++y)
     for (int x = 0; x < image.width; ++x) {
-      const int row = y - a.dy, column = (a.flip ? image.width - 1 - x : x) - a.dx;
+      int row = y - a.dy, column = (a.flip ? image.width - 1 - x : x) - a.dx;
+      if (border == Border::edge) row = std::clamp(row, 0, image.height - 1), column = std::clamp(column, 0, image.width - 1);
       if (row < 0 || row >= image.height || column < 0 || column >= image.width) continue;
       std::copy_n(image.pixels.begin() + ptrdiff_t(at(row, column)), image.channels, out.pixels.begin() + ptrdiff_t(at(y, x)));
     }

@@ -12,12 +12,14 @@ struct AlterSettings {
   bool flip = true;   // half of them mirrored
   int crop = 0;       // shifted by up to so many pixels, over black
   uint64_t seed = 1;
+  double slide = 0;   // without crop: shifted by up to so much of the shorter side, in whole pixels, with the edge's pixels repeated
 };
 
 // By ops::warp's reference, then mirrored and shifted as ops::normalize does. Pictures that are not square turn about their middle.
 Image altered(const Image&, const AlterSettings&, uint32_t version, uint32_t key);
 
-// Mirrored, then shifted over black.
-Image moved(const Image&, const Augmentation&);
+// Mirrored, then shifted, over black or over what the edge repeats.
+enum class Border { black, edge };
+Image moved(const Image&, const Augmentation&, Border = Border::black);
 
 }  // namespace vkfer
