@@ -349,3 +349,47 @@ TEST_CASE("tool: a sweep that is killed again and again ends as one that is not"
     CHECK_FALSE(fs::exists(place.path / "runs/r2-learning-rate"));
   }
 }
+
+TEST_CASE("tool: a sweep on several devices ends as on one, however it was interrupted", "[sweep][cli]") {
+  Workplace place;
+  draw_faces(place.path / "faces", 16, true);
+  const std::string start = "title = 'mine'\nmodel = 'compact_resnet'\nsize = 16\nbatch = 4\nepochs = 3\nschedule = 'constant'\n";
+  const std::string trials = "[sweep.grid]\nlr = [0.003, 0.01, 1e-6, 1e6, 0.03]\n";
+  std::ofstream(place.path / "all.toml") << start << "[sweep]\nrepeats = 2\nprune = 'none'\n" << trials;
+  std::ofstream(place.path / "some.toml") << start << "[sweep]\nprune_after = 1\nprune_trials = 1\nmonitor = 'train_loss'\n" << trials;
+  const auto weights = [&](const std::string& run) { return text_of(place.path / run / "model.safetensors"); };
+
+  REQUIRE(place.run("sweep all.toml --data faces --device 0 --run one").status == 0);
+  const Ran two = place.run("sweep all.toml --data faces --device 0,0 --run two");
+  INFO(two.out << two.err);
+  REQUIRE(two.status == 0);
+  CHECK(text_of(place.path / "two/table.csv") == text_of(place.path / "one/table.csv"));
+  for (const char* run : {"/trial-001/repeat-2", "/trial-005/repeat-1"}) {
+    CHECK_FALSE(weights(std::string("one") + run).empty());
+    CHECK(weights(std::string("two") + run) == weights(std::string("one") + run));
+  }
+  CHECK_THAT(two.out, contains(": trial 1 of 5, repeat 1: lr 0.003") && contains("trial 4 diverged"));
+  CHECK(two.out.find("epoch   train") == std::string::npos);   // that is in the logs
+  CHECK_THAT(text_of(place.path / "two/device-1.log"), contains("epoch   train loss"));
+  CHECK_THAT(text_of(place.path / "two/device-2.log"), contains("epoch   train loss"));
+
+  // With pruning: the same trials are given up each time, and after kills.
+  const Ran pruned = place.run("sweep some.toml --data faces --device 0,0 --run whole");
+  INFO(pruned.out << pruned.err);
+  REQUIRE(pruned.status == 0);
+  CHECK_THAT(text_of(place.path / "whole/table.csv"), contains("pruned"));
+  int killed = 0;
+  for (int life = 0; life < 60; ++life) {
+    const Ran again = place.run("sweep some.toml --data faces --device 0,0 --run parts", fmt::format("timeout -s KILL {:.2f}", 0.3 + 0.3 * life));
+    if (again.status == 0) break;
+    REQUIRE(again.status == 137);
+    ++killed;
+  }
+  CHECK(killed >= 2);
+  REQUIRE(place.run("sweep some.toml --data faces --device 0,0 --run parts").status == 0);
+  CHECK(text_of(place.path / "parts/table.csv") == text_of(place.path / "whole/table.csv"));
+  expect_refused(place, "sweep some.toml --data faces --device 0 --run whole", "got 1, expected 2 as when the sweep was begun");
+  expect_refused(place, "sweep some.toml --data faces --device 0,,0 --run other", "with commas between them");
+  expect_refused(place, "sweep some.toml --data faces --device 0,77 --run third", "77");
+  expect_refused(place, "train --data faces --device 0,0", "0,0");
+}

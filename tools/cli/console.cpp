@@ -23,6 +23,8 @@ Console::Console(std::string json)
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log that is watched grows line by line
 }
 
+Console::Console(std::FILE* log) : text_(log), notices_(log), terminal_(false), last_progress_(Clock::now()) {}
+
 void Console::text_to_stderr() {
   text_ = stderr;
   terminal_ = ::isatty(::fileno(text_)) == 1;
@@ -59,7 +61,7 @@ void Console::paragraph(const std::string& text) {
 
 void Console::notice(const std::string& text) {
   wipe();
-  fmt::print(stderr, "vkfer: {}\n", text);
+  fmt::print(notices_, "vkfer: {}\n", text);
 }
 
 void Console::answer(const Json& json) {

@@ -14,6 +14,7 @@ namespace vkfer {
 class Console {
  public:
   explicit Console(std::string json);
+  explicit Console(std::FILE* log);   // all that is said, into a file that stays the caller's
 
   template <class... Args>
   void print(fmt::format_string<Args...> format, Args&&... args) {
@@ -38,6 +39,7 @@ class Console {
 
   std::string json_;
   std::FILE* text_;
+  std::FILE* notices_ = stderr;
   bool terminal_;
   bool bar_shown_ = false;
   std::string last_what_;

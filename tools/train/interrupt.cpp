@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <mutex>
 
 namespace vkfer {
 namespace {
@@ -15,6 +16,8 @@ constexpr double kSameRequestSeconds = 0.5;
 std::atomic<bool> g_requested{false};
 std::atomic<double> g_requested_at{0};
 std::array<struct sigaction, kSignals.size()> g_before;
+std::mutex g_guards_mutex;
+int g_guards = 0;
 
 double now_seconds() {
   timespec t{};
@@ -33,6 +36,8 @@ void on_signal(int signal) {
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
+  const std::lock_guard lock(g_guards_mutex);
+  if (g_guards++ > 0) return;
   g_requested = false;
   struct sigaction action {};
   action.sa_handler = on_signal;
@@ -46,6 +51,8 @@ InterruptGuard::InterruptGuard() {
 }
 
 InterruptGuard::~InterruptGuard() {
+  const std::lock_guard lock(g_guards_mutex);
+  if (--g_guards > 0) return;
   for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &g_before[i], nullptr);
 }
 

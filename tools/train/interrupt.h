@@ -3,7 +3,8 @@
 
 namespace vkfer {
 
-// While it lives, SIGINT, SIGTERM and SIGHUP set requested() the first time and end the process the second time.
+// While one lives, SIGINT, SIGTERM and SIGHUP set requested() the first time and end the process the second time. There may be several, in
+// any threads: the first that is made begins it, the last that goes ends it.
 class InterruptGuard {
  public:
   InterruptGuard();

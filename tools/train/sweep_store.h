@@ -52,7 +52,7 @@ class SweepStore {
 
   void start(int trial, int repeat, uint64_t seed);
   void add_epochs(int trial, int repeat, std::span<const EpochRecord> history, const MonitorDef&);
-  // Of the first runs that are finished of the trials before this one: the monitored figure by epoch.
+  // Of the first runs that are finished of the trials with lower numbers: the monitored figure by epoch.
   std::vector<std::vector<double>> monitored_before(int trial);
   void finish(int trial, int repeat, RunStatus, const std::string& message, const RepeatedRun&);
   RunStatus status(int trial, int repeat);
