@@ -19,9 +19,11 @@ function element(tag, attributes = {}, ...children) {
   return e;
 }
 const digits = (v, n = 4) => (v === null || v === undefined ? "undefined" : v.toFixed(n));
-const percent = (v) => (100 * v).toFixed(1) + " %";
+const percent = (v) => (100 * v).toFixed(1) + "\u00a0%";
 const whole = (v) => (v === null || v === undefined ? "unknown" : v.toLocaleString("en-US"));
 const interval = (s) => (s && s.low !== undefined && s.low !== null ? `${digits(s.low)} to ${digits(s.high)}` : "");
+// A path that may be broken behind its slashes, rather than within a number.
+const path = (id) => element("span", {}, ...id.split(/(?<=\/)/).flatMap((part) => [part, element("wbr")]));
 const named = (i) => (runs.length > 1 ? runs[i].name + ": " : "");
 
 // ---- charts: made anew when the colour scheme changes ---------------------------------------------------------------------------
@@ -45,9 +47,13 @@ function drawCharts() {
   }
 }
 const axis = (text, more = {}) => ({ type: "linear", title: { display: true, text }, ...more });
+// Legends show what the chart shows: lines as lines, with their dashes, and points as their markers.
+const lineLegend = () => ({ position: "bottom", labels: { usePointStyle: true, boxHeight: 18,
+  generateLabels: (c) => Chart.defaults.plugins.legend.labels.generateLabels(c).map((label) => ({ ...label, pointStyle: "line", lineWidth: 2, lineDash: c.data.datasets[label.datasetIndex].borderDash })) } });
+const pointLegend = () => ({ position: "bottom", labels: { usePointStyle: true, boxWidth: 8 } });
 const unit = (text) => axis(text, { min: 0, max: 1 });
 function lines(datasets, x, y, more = {}) {
-  return { type: "scatter", data: { datasets }, options: { showLine: true, scales: { x, y }, plugins: { legend: { position: "bottom", labels: { boxWidth: 24 } } }, ...more } };
+  return { type: "scatter", data: { datasets }, options: { showLine: true, scales: { x, y }, plugins: { legend: lineLegend() }, ...more } };
 }
 const line = (label, data, i, more = {}) => ({ label, data, borderColor: colour(i), backgroundColor: colour(i), borderWidth: 2, pointRadius: 0, ...more });
 
@@ -144,7 +150,7 @@ function perClass() {
     body.append(element("tr", {}, element("th", { scope: "row" }, c), ...[...cells, whole(images)].map((t) => element("td", {}, t))));
   });
   table.append(body);
-  return [element("div", { class: "row" }, bars("f1", "F1"), bars("precision", "Precision"), bars("recall", "Recall")), element("div", { class: "scroll" }, table)];
+  return [element("div", { class: "row three" }, bars("f1", "F1"), bars("precision", "Precision"), bars("recall", "Recall")), element("div", { class: "scroll" }, table)];
 }
 
 function rankCurves() {
@@ -172,10 +178,10 @@ function calibration() {
 function affect() {
   const with_affect = runs.map((r, i) => ({ r, i })).filter(({ r }) => r.affect);
   if (!with_affect.length) return "The network has no outputs for valence and arousal (train with --va).";
-  const scatter = (datasets, x, y) => ({ type: "scatter", data: { datasets }, options: { scales: { x: axis(x, { min: -1, max: 1 }), y: axis(y, { min: -1, max: 1 }) }, plugins: { legend: { position: "bottom" } } } });
+  const scatter = (datasets, x, y) => ({ type: "scatter", data: { datasets }, options: { scales: { x: axis(x, { min: -1, max: 1 }), y: axis(y, { min: -1, max: 1 }) }, plugins: { legend: pointLegend() } } });
   const dots = (label, data, i) => ({ label, data, backgroundColor: colour(i) + "99", borderColor: colour(i), pointStyle: markers[i], pointRadius: 3 });
   const circle = { label: "all of the circumplex", data: Array.from({ length: 73 }, (_, k) => ({ x: Math.cos(k * Math.PI / 36), y: Math.sin(k * Math.PI / 36) })), showLine: true, pointRadius: 0, borderWidth: 1, borderDash: [4, 4] };
-  return [element("div", { class: "row" }, ...with_affect.flatMap(({ r, i }) => [
+  return [element("div", { class: "row three" }, ...with_affect.flatMap(({ r, i }) => [
     ...["valence", "arousal"].map((of) => chart(() => scatter([dots(of, r.affect[of].map(([x, y]) => ({ x, y })), of === "valence" ? 0 : 1), line("as it should be", [{ x: -1, y: -1 }, { x: 1, y: 1 }], 7, { showLine: true, borderDash: [6, 4], borderWidth: 1 })], `true ${of}`, `predicted ${of}`), `${named(i)}${of}: predicted against true`, "square")),
     chart(() => scatter([dots("true", r.affect.circumplex.map(([a, b]) => ({ x: a, y: b })), 2), dots("predicted", r.affect.circumplex.map(([, , a, b]) => ({ x: a, y: b })), 1), { ...circle, borderColor: css("--soft") }], "valence: unpleasant to pleasant", "arousal: calm to excited"), named(i) + "Circumplex of affect (Russell, 1980)", "square"),
   ]))];
@@ -236,22 +242,22 @@ function features() {
   if (!known.length) return runs[0].features_left_out;
   return known.map(({ r, i }) => {
     const clouds = (key) => [...r.classes.keys(), -1].map((k) => ({ label: k < 0 ? "without a class" : r.classes[k], data: r.features[key].filter((_, n) => r.features.labels[n] === k).map(([x, y]) => ({ x, y })), backgroundColor: k < 0 ? css("--soft") : colour(k), borderColor: k < 0 ? css("--soft") : colour(k), pointStyle: k < 0 ? "circle" : markers[k % 8], pointRadius: 3 })).filter((d) => d.data.length);
-    const flat = (key, title) => chart(() => ({ type: "scatter", data: { datasets: clouds(key) }, options: { scales: { x: { display: false }, y: { display: false } }, plugins: { legend: { position: "bottom" } } } }), named(i) + title, "square");
-    return element("div", {}, element("p", {}, r.features.text), element("div", { class: "row" }, flat("points2", "t-SNE of the features before the last layer"), space(r, i), flat("pixels2", "t-SNE of the raw pixels: what the network started from")),
+    const flat = (key, title) => chart(() => ({ type: "scatter", data: { datasets: clouds(key) }, options: { scales: { x: { display: false }, y: { display: false } }, plugins: { legend: pointLegend() } } }), named(i) + title, "square");
+    return element("div", {}, element("p", {}, r.features.text), element("div", { class: "row three" }, flat("points2", "t-SNE of the features before the last layer"), space(r, i), flat("pixels2", "t-SNE of the raw pixels: what the network started from")),
       element("ul", { class: "key" }, ...r.classes.map((c, k) => element("li", {}, element("span", { style: `background: ${colour(k)}` }), c))));
   });
 }
 
 const says = (p) => `true=${p.truth ?? "unknown"}, pred=${p.prediction}`;
 function tiles(list, text, picture) {
-  return element("ul", { class: "tiles" }, ...list.map((p) => element("li", {}, picture ? picture(p) : element("img", { src: p.image, alt: `${p.id}: ${says(p)}`, loading: "lazy" }), ...text(p))));
+  return element("ul", { class: picture ? "tiles pairs" : "tiles" }, ...list.map((p) => element("li", {}, picture ? picture(p) : element("img", { src: p.image, alt: `${p.id}: ${says(p)}`, loading: "lazy" }), ...text(p))));
 }
 
 function cams() {
   const known = runs.map((r, i) => ({ r, i })).filter(({ r }) => r.cams && r.cams.length);
   if (!known.length) return runs[0].cams_left_out;
   return [element("p", {}, "Warm places speak for the answer that the network gave (Grad-CAM, Selvaraju et al., 2017)."),
-    ...known.map(({ r, i }) => element("div", {}, ...(runs.length > 1 ? [element("h3", {}, r.name)] : []), tiles(r.cams, (p) => [element("span", { class: p.truth === p.prediction ? "right" : "wrong" }, p.truth === p.prediction ? "right: " : "wrong: "), says(p), element("br"), element("span", { class: "soft" }, p.id)],
+    ...known.map(({ r, i }) => element("div", {}, ...(runs.length > 1 ? [element("h3", {}, r.name)] : []), tiles(r.cams, (p) => [element("span", { class: p.truth === p.prediction ? "right" : "wrong" }, p.truth === p.prediction ? "right: " : "wrong: "), says(p), element("br"), element("span", { class: "soft" }, path(p.id))],
       (p) => element("div", { class: "pair" }, element("img", { src: p.image, alt: `${p.id}: ${says(p)}`, loading: "lazy" }), element("img", { src: p.overlay, alt: "where the network looked", loading: "lazy" })))))];
 }
 
@@ -259,13 +265,13 @@ function worst() {
   const known = runs.map((r, i) => ({ r, i })).filter(({ r }) => r.worst.length);
   if (!known.length) return "There is no picture whose class is known and that was answered wrongly.";
   return [element("p", {}, "The pictures whose true class the network found least likely. Look whether the label is right before you blame the network."),
-    ...known.map(({ r, i }) => element("div", {}, ...(runs.length > 1 ? [element("h3", {}, r.name)] : []), tiles(r.worst, (p) => [`${p.id}: ${says(p)}`, element("br"), element("span", { class: "soft" }, `${percent(p.probability)} sure; ${percent(p.of_truth)} for the truth`)])))];
+    ...known.map(({ r, i }) => element("div", {}, ...(runs.length > 1 ? [element("h3", {}, r.name)] : []), tiles(r.worst, (p) => [path(p.id), `: ${says(p)}`, element("br"), element("span", { class: "soft" }, `${percent(p.probability)} sure; ${percent(p.of_truth)} for the truth`)])))];
 }
 
 function sample() {
   const known = runs.filter((r) => r.sample.length);
   if (!known.length) return "There is no picture with a class.";
-  return known.map((r) => element("div", {}, ...(runs.length > 1 ? [element("h3", {}, r.name)] : []), tiles(r.sample, (p) => [element("span", { class: p.truth === p.prediction ? "right" : "wrong" }, p.truth === p.prediction ? "right: " : "wrong: "), says(p), ` (${percent(p.probability)})`, element("br"), element("span", { class: "soft" }, p.id)])));
+  return known.map((r) => element("div", {}, ...(runs.length > 1 ? [element("h3", {}, r.name)] : []), tiles(r.sample, (p) => [element("span", { class: p.truth === p.prediction ? "right" : "wrong" }, p.truth === p.prediction ? "right: " : "wrong: "), says(p), ` (${percent(p.probability)})`, element("br"), element("span", { class: "soft" }, path(p.id))])));
 }
 
 function distribution() {
