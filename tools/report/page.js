@@ -50,7 +50,7 @@ const axis = (text, more = {}) => ({ type: "linear", title: { display: true, tex
 // Legends show what the chart shows: lines as lines, with their dashes, and points as their markers.
 const lineLegend = () => ({ position: "bottom", labels: { usePointStyle: true, boxHeight: 18,
   generateLabels: (c) => Chart.defaults.plugins.legend.labels.generateLabels(c).map((label) => ({ ...label, pointStyle: "line", lineWidth: 2, lineDash: c.data.datasets[label.datasetIndex].borderDash })) } });
-const pointLegend = () => ({ position: "bottom", labels: { usePointStyle: true, boxWidth: 8 } });
+const pointLegend = () => ({ position: "bottom", labels: { usePointStyle: true, boxHeight: 7 } });
 const unit = (text) => axis(text, { min: 0, max: 1 });
 function lines(datasets, x, y, more = {}) {
   return { type: "scatter", data: { datasets }, options: { showLine: true, scales: { x, y }, plugins: { legend: lineLegend() }, ...more } };
