@@ -5,6 +5,7 @@
 #include "runtime/error.h"
 #include "tools/data/bytes.h"
 #include "tools/data/codecs.h"
+#include "tools/data/exif.h"
 
 namespace vkfer {
 namespace {
@@ -20,6 +21,18 @@ bool looks_like_tga(std::span<const std::byte> b) {
   const bool depth_fits = depth == 8 || depth == 15 || depth == 16 || depth == 24 || depth == 32;
   const bool type_fits = (type == 1 && palette == 1) || ((type == 2 || type == 3) && palette == 0);
   return type_fits && depth_fits && byte_at(b, 2) < 16 && little16(b, 12) > 0 && little16(b, 14) > 0;
+}
+
+// What phones and browsers write and no decoder of ours reads; "" for anything else.
+std::string_view foreign_format(std::span<const std::byte> b) {
+  if (begins(b, "RIFF") && b.size() >= 12 && begins(b.subspan(8), "WEBP")) return "WebP";
+  if (begins(b, {"II*\0", 4}) || begins(b, {"MM\0*", 4})) return "TIFF";
+  if (begins(b, {"\0\0\1\0", 4})) return "an icon";
+  if (begins(b, "%PDF")) return "PDF";
+  if (begins(b, "<svg") || begins(b, "<?xml")) return "SVG";
+  if (begins(b, "\xFF\x0A") || begins(b, {"\0\0\0\x0CJXL ", 8})) return "JPEG XL";
+  if (b.size() < 12 || !begins(b.subspan(4), "ftyp")) return "";
+  return begins(b.subspan(8), "avif") ? "AVIF" : begins(b.subspan(8), "he") || begins(b.subspan(8), "mif1") || begins(b.subspan(8), "msf1") ? "HEIC" : "a video";
 }
 
 }  // namespace
@@ -51,6 +64,8 @@ Image decode_image(std::span<const std::byte> bytes, std::string_view name) {
   if (begins(bytes, "BM")) return decode_stb(bytes, StbFormat::bmp, name);
   if (begins(bytes, "GIF87a") || begins(bytes, "GIF89a")) return decode_stb(bytes, StbFormat::gif, name);
   if (begins(bytes, "P5") || begins(bytes, "P6")) return decode_stb(bytes, StbFormat::pnm, name);
+  if (const std::string_view format = foreign_format(bytes); !format.empty())
+    fail("image", "'{}' is {}, which cannot be read. Fix: convert it to JPEG or PNG", name, format);
   if (looks_like_tga(bytes)) return decode_stb(bytes, StbFormat::tga, name);
   fail("image",
        "'{}' is not an image that can be read: expected JPEG, PNG, BMP, PNM (P5, P6), TGA or GIF. Fix: convert or "
@@ -61,6 +76,10 @@ Image decode_image(std::span<const std::byte> bytes, std::string_view name) {
 Image read_image(const std::filesystem::path& path) {
   return decode_image(read_file(path, kMaxImageFileBytes), path.string());
 }
+
+Image decode_upright(std::span<const std::byte> bytes, std::string_view name) { return turned_upright(decode_image(bytes, name), exif_orientation(bytes)); }
+
+Image read_upright(const std::filesystem::path& path) { return decode_upright(read_file(path, kMaxImageFileBytes), path.string()); }
 
 Image convert_channels(Image image, int channels) {
   if (image.channels == channels) return image;

@@ -26,7 +26,13 @@ constexpr size_t kMaxImageFileBytes = size_t{256} << 20;  // of one encoded file
 Image decode_image(std::span<const std::byte> bytes, std::string_view name);
 Image read_image(const std::filesystem::path& path);
 
+// The same, turned as the file's Exif data says the camera was held: what a person sees, for pictures that people bring. Data sets are read as
+// they are stored, as other frameworks do: boxes and figures of theirs are of those pixels.
+Image decode_upright(std::span<const std::byte> bytes, std::string_view name);
+Image read_upright(const std::filesystem::path& path);
+
 std::vector<std::byte> png_bytes(const Image& image, std::string_view name);
+std::vector<std::byte> jpeg_bytes(const Image& image, std::string_view name, int quality = 92);
 void write_png(const std::filesystem::path& path, const Image& image);
 
 // Gray -> RGB by replication, RGB -> gray as luma .299 R + .587 G + .114 B (rounded), or the image as it is.

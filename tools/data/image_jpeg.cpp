@@ -62,4 +62,17 @@ Image decode_jpeg(std::span<const std::byte> bytes, std::string_view name) {
   return image;
 }
 
+std::vector<std::byte> jpeg_bytes(const Image& image, std::string_view name, int quality) {
+  const std::unique_ptr<void, int (*)(tjhandle)> compressor(tjInitCompress(), [](tjhandle handle) { return tjDestroy(handle); });
+  unsigned char* out = nullptr;
+  unsigned long size = 0;
+  const bool gray = image.channels == 1;
+  const bool made = compressor && tjCompress2(compressor.get(), image.pixels.data(), image.width, 0, image.height, gray ? TJPF_GRAY : TJPF_RGB, &out, &size,
+                                              gray ? TJSAMP_GRAY : TJSAMP_444, quality, TJFLAG_ACCURATEDCT) == 0;
+  const std::unique_ptr<unsigned char, void (*)(unsigned char*)> owned(out, tjFree);
+  if (!made) fail("jpeg", "'{}': {}x{} pixels cannot be written: {}", name, image.width, image.height, tjGetErrorStr2(compressor.get()));
+  const auto bytes = std::as_bytes(std::span(out, size));
+  return {bytes.begin(), bytes.end()};
+}
+
 }  // namespace vkfer

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/error.h"
+#include "tools/data/bytes.h"
 #include "tools/data/codecs.h"
 #include "tools/data/output_file.h"
 
@@ -78,6 +79,10 @@ bool read_pixels(PngReader& reader) {
   return true;
 }
 
+uint32_t big32(std::span<const std::byte> b, size_t at) {
+  return byte_at(b, at) << 24 | byte_at(b, at + 1) << 16 | byte_at(b, at + 2) << 8 | byte_at(b, at + 3);
+}
+
 [[noreturn]] void fail_png(const PngReader& reader, std::string_view name) {
   fail("png", "'{}': {}. Fix: replace or remove the file; --skip-bad leaves such files out", name, reader.message);
 }
@@ -85,6 +90,8 @@ bool read_pixels(PngReader& reader) {
 }  // namespace
 
 Image decode_png(std::span<const std::byte> bytes, std::string_view name) {
+  // Width and height, where IHDR has them: libpng's own limits speak of "invalid data".
+  if (bytes.size() >= 24) check_image_size(big32(bytes, 16), big32(bytes, 20), name);
   PngReader reader;
   reader.rest = bytes;
   reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, on_error, on_warning);

@@ -55,11 +55,11 @@ std::vector<DeviceDescription> devices() {
 }
 
 Picture read_picture(const std::filesystem::path& path) {
-  return guarded([&] { return to_picture(read_image(path)); });
+  return guarded([&] { return to_picture(read_upright(path)); });
 }
 
 Picture decode_picture(std::span<const std::byte> file) {
-  return guarded([&] { return to_picture(decode_image(file, "picture")); });
+  return guarded([&] { return to_picture(decode_upright(file, "picture")); });
 }
 
 size_t Answer::best() const {

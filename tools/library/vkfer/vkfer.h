@@ -52,7 +52,7 @@ struct Picture {
 };
 
 // JPEG, PNG, BMP, PNM, TGA and GIF (first frame), told apart by their bytes. A file that is cut short or corrupt is a failure, never part
-// of a picture. Transparency is laid over white.
+// of a picture. Transparency is laid over white. JPEG and PNG are turned upright as their Exif data says.
 VKFER_API Picture read_picture(const std::filesystem::path&);
 VKFER_API Picture decode_picture(std::span<const std::byte> file);
 
