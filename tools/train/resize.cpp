@@ -30,6 +30,8 @@ size_t fitting(std::span<const Image> images, size_t first) {
 // A pixel of resample.comp adds up (2 * ratio)^2 taps in loops that a CPU driver bounds, so pictures beyond this ratio are
 // averaged over whole boxes first, as PIL's resize(reducing_gap) does.
 constexpr int kMostRatio = 64;
+// So are pictures that do not fit the smallest range of storage which a device may have, so that every device gives the same answer.
+constexpr size_t kMostBytes = size_t{1} << 27;
 
 Image box_average(const Image& image, int factor) {
   Image out{image.height / factor, image.width / factor, image.channels, {}};
@@ -50,7 +52,8 @@ Image box_average(const Image& image, int factor) {
 // The same pictures, huge ones made smaller; `kept` holds them when there is one.
 std::span<const Image> shrink_huge(std::span<const Image> images, int size, std::vector<Image>& kept) {
   const auto factor = [size](const Image& image) {
-    const int wanted = std::max(image.height, image.width) / (size * kMostRatio) + 1;
+    int wanted = std::max(image.height, image.width) / (size * kMostRatio) + 1;
+    while (image.pixels.size() / (size_t(wanted) * size_t(wanted)) > kMostBytes) ++wanted;
     return std::min({wanted, image.height, image.width});
   };
   if (std::ranges::all_of(images, [&](const Image& image) { return factor(image) == 1; })) return images;
