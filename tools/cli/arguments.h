@@ -35,11 +35,11 @@ struct Arguments : TrainSettings {
   std::string op;                               // bench ops, tune
   bool frozen_batch_norm = false;               // trace
   int top = 3;                                  // infer
-  std::string tta, temperature, csv, predictions;  // eval
+  std::string tta, temperature, csv, predictions;  // eval; csv: infer
   std::string baseline;                         // report
   int bootstrap = 1000;                         // eval
   bool partial = false;                         // import
-  std::string adapt_stem, class_names;          // import
+  std::string adapt_stem, class_names;          // import, infer
   std::string onnx, safetensors, fold_batch_norm = "yes";  // export
   std::string fractions = "0.8,0.1,0.1", counts;  // data split
   int per_class = 0, total = 0;                 // data balance
@@ -48,6 +48,11 @@ struct Arguments : TrainSettings {
   std::string tensorboard, events;              // train
   std::string json;                             // see Console
   std::set<std::string> given_names;
+
+  std::string jsonl, list, annotate;            // infer
+  bool detect = false;                          // infer
+  int min_face = 40;                            // infer
+  double min_score = 0, margin = 0.16;          // infer
 
   // Was it on the command line? name: "--lr".
   bool given(const std::string& name) const { return given_names.count(name) != 0; }

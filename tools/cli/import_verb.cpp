@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "models/head.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
+#include "tools/cli/class_names.h"
 #include "tools/cli/verb.h"
 #include "tools/train/saved_network.h"
 
@@ -18,30 +18,6 @@ StemChannels stem_channels(const std::string& name) {
   if (name == "sum") return StemChannels::sum;
   if (name == "replicate") return StemChannels::replicate;
   fail("--adapt-stem", "got '{}', expected sum (3 channels to 1) or replicate (1 to 3)", name);
-}
-
-// "a,b,c", or a file with one name a line; a line's commas belong to its name.
-std::vector<std::string> read_class_names(const std::string& where) {
-  std::vector<std::string> names;
-  std::error_code error;
-  if (!fs::is_regular_file(where, error)) {
-    for (size_t at = 0; at <= where.size();) {
-      const size_t end = std::min(where.find(',', at), where.size());
-      names.push_back(where.substr(at, end - at));
-      at = end + 1;
-    }
-  } else {
-    constexpr size_t kMaxBytes = 16 << 20;
-    if (fs::file_size(where, error) > kMaxBytes) fail("--classes", "{}: more than {} bytes, expected one name a line", where, kMaxBytes);
-    std::ifstream file(where);
-    for (std::string line; std::getline(file, line);) {
-      if (line.ends_with('\r')) line.pop_back();
-      names.push_back(line);
-    }
-  }
-  for (const std::string& name : names)
-    if (name.empty()) fail("--classes", "{}: name {} is empty", where, &name - names.data() + 1);
-  return names;
 }
 
 void list(Console& console, const char* title, const std::vector<std::string>& names) {

@@ -1,56 +1,114 @@
 #include <algorithm>
+#include <future>
 
 #include "runtime/error.h"
+#include "tools/cli/class_names.h"
+#include "tools/cli/infer_outputs.h"
+#include "tools/cli/tool.h"
 #include "tools/cli/trained.h"
 #include "tools/cli/verb.h"
 #include "tools/predict/predictor.h"
+#include "tools/train/run_folder.h"
 
 namespace vkfer {
 namespace {
 
-void print_answer(Console& console, const std::string& path, std::span<const float> p,
-                  const std::vector<std::string>& classes, int top) {
-  constexpr int kBar = 40;
-  console.line(path);
-  const std::vector<size_t> order = by_probability(p);
-  for (size_t i = 0; i < std::min(size_t(top), order.size()); ++i)
-    console.print("  {:<16.16} {:>5.1f} %  {}", classes[order[i]], 100 * p[order[i]],
-                  std::string(size_t(kBar * p[order[i]] + 0.5f), '#'));
+// The pictures that the command line names, and in front of them a run.
+struct Named {
+  std::vector<std::string> run;
+  std::vector<ListedPicture> pictures;
+};
+
+Named named(const Arguments& a) {
+  std::vector<std::string> names = a.positional;
+  Named all;
+  if (!names.empty() && is_run(names[0])) {
+    all.run.push_back(names[0]);
+    names.erase(names.begin());
+  }
+  if (a.list == "-" && std::ranges::count(names, kStandardInput))
+    fail("usage", "the standard input is asked for names and for a picture. Fix: leave one out");
+  all.pictures = list_pictures(names);
+  if (a.given("--list"))
+    for (ListedPicture& picture : list_named(read_name_list(a.list))) all.pictures.push_back(std::move(picture));
+  if (all.pictures.empty()) fail("usage", "no picture named. Fix: vkfer infer face.png");
+  return all;
 }
 
-Json answer_json(const std::string& path, std::span<const float> p, const std::vector<std::string>& classes) {
-  if (classes.empty()) return {{"image", path}};  // valence and arousal alone
-  const size_t best = by_probability(p)[0];
-  Json all = Json::object();
-  for (size_t c = 0; c < classes.size(); ++c) all[classes[c]] = p[c];
-  return {{"image", path}, {"prediction", classes[best]}, {"probability", p[best]}, {"probabilities", all}};
+Trained open_network(const Arguments& a, std::vector<std::string> run) {
+  Trained trained = open_trained(a, run);
+  if (!run.empty()) fail("usage", "a run and --weights both name weights. Fix: choose one");
+  if (!a.given("--classes")) return trained;
+  trained.saved.classes = read_class_names(a.class_names);
+  if (int(trained.saved.classes.size()) != trained.saved.network.classes)
+    fail("--classes", "got {} names, expected {}: one for each output of the network", trained.saved.classes.size(),
+         trained.saved.network.classes);
+  return trained;
+}
+
+// Unpacking the detector takes a second: meanwhile the device is opened.
+std::future<FaceFinder> start_finder(const Arguments& a) {
+  if (!a.detect) return {};
+  return std::async(std::launch::async, [options = FaceFinderOptions{a.min_face, a.min_score}] { return FaceFinder(options); });
+}
+
+struct Tally {
+  size_t pictures = 0, failed = 0, faces = 0, without = 0;
+
+  void count(const PictureAnswer& answer) {
+    ++pictures;
+    failed += !answer.problem.empty();
+    faces += answer.faces.size();
+    without += answer.problem.empty() && answer.faces.empty();
+  }
+  void print(Console& console, bool searched) const {
+    if (pictures < 2) return;
+    const std::string done = count_text(int64_t(pictures - failed));
+    if (searched) console.print("{} faces in {} pictures; no face in {}", count_text(int64_t(faces)), done, count_text(int64_t(without)));
+    else console.print("{} pictures", done);
+  }
+  void check() const {
+    if (failed == 0) return;
+    if (failed == pictures) fail("infer", "no picture could be read; the reasons are above");
+    throw PartlyDone(fmt::format("[infer] {} of {} pictures could not be read; the reasons are above", failed, pictures));
+  }
+};
+
+void check_some_exist(const std::vector<ListedPicture>& pictures, Console& console) {
+  if (std::ranges::any_of(pictures, [](const ListedPicture& p) { return p.problem.empty(); })) return;
+  for (const ListedPicture& p : pictures) console.notice(shown_name(p.problem));
+  fail("infer", "there is no picture to look at; the reasons are above");
 }
 
 void run_infer(Arguments& a, Console& console) {
-  std::vector<std::string> paths = a.positional;
-  const Trained trained = open_trained(a, paths);
-  if (paths.empty()) fail("usage", "no picture named. Fix: vkfer infer face.png");
-  std::vector<Image> images;
-  for (const std::string& path : paths) images.push_back(read_image(path));
+  check_infer_outputs(a);
+  if (!a.detect && (a.given("--min-face") || a.given("--min-score") || a.given("--margin")))
+    fail("usage", "--min-face, --min-score and --margin are about faces that are looked for. Fix: --detect");
+  Named what = named(a);
+  const Trained trained = open_network(a, what.run);
+  check_some_exist(what.pictures, console);
+  if (a.jsonl == "-" || a.csv == "-") console.text_to_stderr();
+  std::future<FaceFinder> finding = start_finder(a);
 
   Device device = open_device(a, console);
   Predictor predictor(device, trained, {.precision = asked_precision(a)});
-  const std::vector<std::string>& classes = predictor.classes();
-  const std::vector<Prediction> predictions = predictor.predict(images);
-
-  check_validation(device, console);
+  const InferJob job{a, predictor.classes(), trained.saved.network.valence_arousal, std::move(what.pictures)};
+  const auto outputs = infer_outputs(job, console);
   if (!trained.run.empty()) console.print("{} of {}", trained.saved.network.model->name, trained.run.string());
+  std::optional<FaceFinder> finder;
+  if (finding.valid()) finder = finding.get();
+
   Json answers = Json::array();
-  for (size_t i = 0; i < paths.size(); ++i) {
-    const Prediction& p = predictions[i];
-    print_answer(console, paths[i], p.probabilities, classes, a.top);
-    answers.push_back(answer_json(paths[i], p.probabilities, classes));
-    if (!p.valence) continue;
-    console.print("  valence {:+.2f}, arousal {:+.2f}", *p.valence, *p.arousal);
-    answers.back()["valence"] = *p.valence;
-    answers.back()["arousal"] = *p.arousal;
-  }
+  Tally tally;
+  ask_about(predictor, job.pictures, {.finder = finder ? &*finder : nullptr, .margin = a.margin}, [&](const AskedPicture& asked) {
+    for (const auto& output : outputs) output->take(asked);
+    tally.count(asked.answer);
+    if (console.wants_json()) answers.push_back(answer_json(asked.answer, job.classes, job.json_top()));
+  });
+  check_validation(device, console);
+  tally.print(console, a.detect);
   console.answer({{"model", trained.saved.network.model->name}, {"weights", trained.saved.weights.source}, {"images", answers}});
+  tally.check();
 }
 
 }  // namespace
@@ -59,15 +117,21 @@ extern const Verb infer_verb;
 const Verb infer_verb{
     .name = "infer",
     .summary = "Tell the expression on pictures of faces",
-    .arguments = {"--run", "--model", "--weights", "--head", "--preprocessing", "--padding", "--batch-norm", "--size", "--channels", "--top", "--precision", "--device", "--json"},
+    .arguments = {"--run", "--model", "--weights", "--head", "--preprocessing", "--padding", "--batch-norm", "--size", "--channels",
+                  "--classes", "--list", "--detect", "--min-face", "--min-score", "--margin", "--top", "--csv", "--jsonl", "--annotate", "--precision", "--device", "--json"},
     .positional = "images",
-    .positional_help = "pictures; a run's folder may come first",
+    .positional_help = "pictures or folders; a run may come first",
     .max_positional = -1,
     .examples = "  vkfer infer face.png\n"
-                "  vkfer infer runs/1/examples/happy.png --run runs/1\n"
-                "  vkfer infer a.jpg b.jpg --json answers.json\n\n"
-                "Without --run the newest run in runs/ answers. The whole picture is resized to\n"
-                "the network's input: it should show one face and little else.",
+                "  vkfer infer holiday/*.jpg --detect --annotate out/ --csv results.csv\n"
+                "  vkfer infer runs/1 photos/ --jsonl answers.jsonl\n"
+                "  find . -name '*.jpg' | vkfer infer --list - --csv -\n"
+                "  curl -s $URL | vkfer infer - --json\n"
+                "  vkfer infer photos/ --model mobilenetv2 --weights imagenet.pth\n\n"
+                "Without --run the newest run in runs/ answers. Without --detect the whole\n"
+                "picture is resized to the network's input: it should show one face and little\n"
+                "else. A picture that cannot be read is told of on stderr and the others are\n"
+                "done; then the exit status is 1, or 2 if none could be read.",
     .run = run_infer,
 };
 

@@ -12,6 +12,9 @@ int main(int argc, char** argv) {
   } catch (const vkfer::Error& e) {
     fmt::print(stderr, "vkfer: {}\n", e.what());
     return int(e.kind());
+  } catch (const vkfer::PartlyDone& e) {
+    fmt::print(stderr, "vkfer: {}\n", e.what());
+    return 1;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "vkfer: [memory] the host's memory does not suffice. Fix: a smaller --batch or --size\n");
     return 2;

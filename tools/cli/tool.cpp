@@ -18,7 +18,8 @@ void print_help() {
   fmt::print("  {:<10}{}\n", "test", "build and run the tests (by the launcher, ./vkfer test)");
   fmt::print("\n`vkfer VERB --help` shows a verb's options and examples. Exit status: 0 success\n"
              "(an interrupted training that saved its state too), 2 wrong usage or bad input,\n"
-             "3 a failure of the device or its driver, 1 a bug.\n");
+             "3 a failure of the device or its driver, 1 a bug, or infer did all but the\n"
+             "pictures that it could not read.\n");
 }
 
 const Verb& find_verb(const std::string& name) {

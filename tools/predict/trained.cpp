@@ -1,6 +1,7 @@
 #include "tools/predict/trained.h"
 
 #include "runtime/error.h"
+#include "tools/predict/imagenet.h"
 #include "tools/train/precision.h"
 #include "tools/train/training.h"
 #include "tools/tune/tuning_file.h"
@@ -48,6 +49,7 @@ NetworkSettings Trained::network_on(const Device& device, const std::string& pre
 }
 
 std::vector<std::string> Trained::class_names() const {
+  if (saved.classes.empty() && saved.network.classes == kImagenetClasses) return imagenet_names();
   std::vector<std::string> names = saved.classes;
   for (int c = int(names.size()); c < saved.network.classes; ++c) names.push_back("class " + std::to_string(c));
   return names;

@@ -21,7 +21,7 @@ struct Trained {
   DType storage_on(const Device&, const std::string& precision = {}) const;
   // saved.network to be evaluated with: in that storage, and in batches of `batch`; 0: as the run had them.
   NetworkSettings network_on(const Device&, const std::string& precision = {}, int batch = 0) const;
-  // In the order of the probabilities; "class 0", ... where nobody named them.
+  // In the order of the probabilities. Where nobody named them: ImageNet's for 1000 classes, else "class 0", ...
   std::vector<std::string> class_names() const;
 };
 
