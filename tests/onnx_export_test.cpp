@@ -13,6 +13,9 @@
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
 #include "tests/catch.h"
+#include "tests/scratch.h"
+#include "tools/data/atomic_file.h"
+#include "tools/train/saved_network.h"
 
 using namespace vkfer;
 namespace fs = std::filesystem;
@@ -75,6 +78,19 @@ TEST_CASE("every network of ours can be written as ONNX, and its weights come ba
     const auto norms = [](const OnnxModel& m) { return std::ranges::count(m.nodes, "BatchNormalization", &OnnxNode::op); };
     CHECK(norms(folded) == 0);
     CHECK(norms(kept) == std::ranges::count(net.graph.nodes(), &ops::batch_norm_eval, &Node::op));
+  }
+}
+
+TEST_CASE("what a graph computes with beside its weights is no weight that is left over", "[onnx][onnx_export]") {
+  const test::Scratch scratch;
+  const fs::path path = scratch.path / "kept.onnx";
+  for (const char* name : {"mobilenetv2", "compact_mobilenetv2"}) {   // the 6 of their ReLU6
+    INFO(name);
+    const Net net = network(find_model(name), "", 32);
+    write_file(path, std::string_view(onnx_bytes(export_onnx(net.graph, net.values, {.fold_batch_norm = false}))));
+    const SavedNetwork saved = read_network(path, {.model = name});
+    CHECK(fit_weights(saved.weights, net.graph, {.classifier = find_model(name).classifier}).values == net.values);
+    CHECK_THAT(saved.weights.notes.back(), contains("2 constants of the graph are left out: six, zero"));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <utility>
 
+#include "models/onnx/import.h"
 #include "models/onnx/network.h"
 #include "models/weights/base64.h"
 #include "models/weights/formats.h"
@@ -124,6 +125,15 @@ int classifier_rows(const WeightFile& file, const std::string& classifier) {
 
 namespace {
 
+// What an ONNX graph computes with beside its weights: lone numbers, as the 6 of a ReLU6, and shapes.
+void leave_out_constants(WeightFile& file) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : file.tensors)
+    if (tensor.shape.empty() || device_type(tensor.type) != DType::f32) names.push_back(name.substr(0, 100));
+  std::erase_if(file.tensors, [](const auto& t) { return t.second.shape.empty() || device_type(t.second.type) != DType::f32; });
+  if (!names.empty()) file.notes.push_back(fmt::format("{} constants of the graph are left out: {}", names.size(), fmt::join(names, ", ")));
+}
+
 // The network that the file's weights are of. Those of an ONNX model get the names that they have in it.
 const ModelInfo& model_of(WeightFile& file, const std::filesystem::path& path, const std::string& asked) {
   const auto named = file.metadata.find("model");
@@ -143,6 +153,7 @@ const ModelInfo& model_of(WeightFile& file, const std::filesystem::path& path, c
   }
   if (named == file.metadata.end() && asked.empty())
     fail("--model", "{} does not say which network it belongs to. Fix: --model NAME", path.string());
+  if (onnx) leave_out_constants(file);
   return find_model(named == file.metadata.end() ? asked : named->second);
 }
 
