@@ -68,7 +68,7 @@ StepPlan plan_step_within(size_t budget, const NetworkSettings& network, int pie
       if (auto p = fitting(again, count)) return std::move(*p);
   std::string cut = ".";
   if (pieces == 0 && !may_cut)
-    cut = ". Its batch norm looks at the whole batch: pieces of it would give other results, so they are only cut on request";
+    cut = ". Its batch norm looks at the whole batch: pieces of it would give other results, so they are only cut on request.";
   fail("--memory-budget", "training at batch {} takes {}, and {} with activations computed again; the budget is {}{} Fix: {}a smaller --batch or --size",
        network.batch, text(plain), text(whole), text(budget), cut, pieces == 0 && !may_cut ? "--micro-batch N, or " : "");
 }
