@@ -273,6 +273,20 @@ TEST_CASE("infer: boxes and labels are drawn in, and small pictures enlarged", "
   CHECK(annotated(picture(48, 48, 1), answer, classes).width == 288);
 }
 
+TEST_CASE("infer: a picture of where the network looks for each picture", "[infer][cli]") {
+  Workplace place;
+  trained_run(place);
+  write_file(place.path / "p" / "x.png", png_of(picture(20, 20, 1)));
+  write_file(place.path / "p" / "y.jpg", jpeg_of(picture(30, 20, 3)));
+  const Ran ran = place.run("infer a p --cam looks");
+  INFO(ran.out << ran.err);
+  CHECK(ran.status == 0);
+  for (const char* name : {"x.png", "y.jpg"}) {
+    const Image shown = read_image(place.path / "looks" / name);
+    CHECK((shown.width == 256 && shown.height == 256 && shown.channels == 3));   // 16 pixels, enlarged
+  }
+}
+
 TEST_CASE("infer: ImageNet's names are a thousand, all different", "[infer]") {
   const std::vector<std::string> names = imagenet_names();
   CHECK(names.size() == kImagenetClasses);

@@ -195,6 +195,7 @@ const std::vector<Argument>& table() {
       {"--list", "FILE|-", "a file with the name of a picture on each line", option(&A::list)},
       {"--jsonl", "FILE|-", "a line of JSON for each picture, as it is done", option(&A::jsonl)},
       {"--annotate", "DIR", "copies of the pictures with the answers drawn in", option(&A::annotate)},
+      {"--cam", "DIR", "where the network looks: Grad-CAM of each face", option(&A::cam)},
       {"--detect", "", "find the faces in each picture, any number", flag(&A::detect)},
       {"--min-face", "PIXELS", "the narrowest face looked for; default 40", option(&A::min_face), range(&A::min_face, 10, 10000)},
       {"--min-score", "S", "how sure a face must be; default 0, lower: more", option(&A::min_score), range(&A::min_score, -100.0, 100.0)},

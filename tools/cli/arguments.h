@@ -49,7 +49,7 @@ struct Arguments : TrainSettings {
   std::string json;                             // see Console
   std::set<std::string> given_names;
 
-  std::string jsonl, list, annotate;            // infer
+  std::string jsonl, list, annotate, cam;       // infer
   bool detect = false;                          // infer
   int min_face = 40;                            // infer
   double min_score = 0, margin = 0.16;          // infer

@@ -5,6 +5,7 @@
 #include "runtime/error.h"
 #include "tools/data/output_file.h"
 #include "tools/predict/annotate.h"
+#include "tools/predict/cam_overlay.h"
 
 namespace vkfer {
 namespace {
@@ -115,6 +116,27 @@ class AnnotatedPictures : public InferOutput {
   OutputNames names_;
 };
 
+class CamPictures : public InferOutput {
+ public:
+  CamPictures(const InferJob& job, Device& device, const Trained& trained)
+      : job_(job), names_(job.arguments.cam, job.pictures), overlay_(device, trained) {
+    make_folder(job.arguments.cam);
+  }
+
+  // One picture for each face: `name.png`, `name-2.png`, ...
+  void take(const AskedPicture& asked) override {
+    for (const FaceAnswer& f : asked.answer.faces) {
+      const Image shown = f.face ? face_crop(asked.picture, *f.face, job_.arguments.margin) : asked.picture;
+      write_picture(names_.next(asked.answer.name), enlarged_to_read(overlay_(shown)));
+    }
+  }
+
+ private:
+  const InferJob& job_;
+  OutputNames names_;
+  CamOverlay overlay_;
+};
+
 }  // namespace
 
 void check_infer_outputs(const Arguments& a) {
@@ -131,6 +153,10 @@ std::vector<std::unique_ptr<InferOutput>> infer_outputs(const InferJob& job, Con
   if (job.arguments.given("--csv")) outputs.push_back(std::make_unique<CsvTable>(job));
   if (job.arguments.given("--annotate")) outputs.push_back(std::make_unique<AnnotatedPictures>(job));
   return outputs;
+}
+
+std::unique_ptr<InferOutput> cam_output(const InferJob& job, Device& device, const Trained& trained) {
+  return std::make_unique<CamPictures>(job, device, trained);
 }
 
 }  // namespace vkfer

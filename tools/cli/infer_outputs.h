@@ -6,6 +6,7 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/console.h"
 #include "tools/predict/ask.h"
+#include "tools/predict/trained.h"
 
 namespace vkfer {
 
@@ -28,6 +29,9 @@ class InferOutput {
 
 // Those that the arguments ask for, the terminal's first. `job` and `console` must outlive them. Files are made here.
 std::vector<std::unique_ptr<InferOutput>> infer_outputs(const InferJob& job, Console& console);
+
+// Where the network looks at each face, into the folder of --cam.
+std::unique_ptr<InferOutput> cam_output(const InferJob& job, Device&, const Trained&);
 
 // Fails for outputs that would be mixed or would take the place of a picture.
 void check_infer_outputs(const Arguments&);

@@ -63,9 +63,10 @@ struct Tally {
   }
   void print(Console& console, bool searched) const {
     if (pictures < 2) return;
-    const std::string done = count_text(int64_t(pictures - failed));
-    if (searched) console.print("{} faces in {} pictures; no face in {}", count_text(int64_t(faces)), done, count_text(int64_t(without)));
-    else console.print("{} pictures", done);
+    const auto counted = [](size_t n, const char* what) { return fmt::format("{} {}{}", count_text(int64_t(n)), what, n == 1 ? "" : "s"); };
+    const std::string done = counted(pictures - failed, "picture");
+    if (searched) console.print("{} in {}; no face in {}", counted(faces, "face"), done, count_text(int64_t(without)));
+    else console.line(done);
   }
   void check() const {
     if (failed == 0) return;
@@ -93,7 +94,8 @@ void run_infer(Arguments& a, Console& console) {
   Device device = open_device(a, console);
   Predictor predictor(device, trained, {.precision = asked_precision(a)});
   const InferJob job{a, predictor.classes(), trained.saved.network.valence_arousal, std::move(what.pictures)};
-  const auto outputs = infer_outputs(job, console);
+  auto outputs = infer_outputs(job, console);
+  if (a.given("--cam")) outputs.push_back(cam_output(job, device, trained));
   if (!trained.run.empty()) console.print("{} of {}", trained.saved.network.model->name, trained.run.string());
   std::optional<FaceFinder> finder;
   if (finding.valid()) finder = finding.get();
@@ -118,7 +120,7 @@ const Verb infer_verb{
     .name = "infer",
     .summary = "Tell the expression on pictures of faces",
     .arguments = {"--run", "--model", "--weights", "--head", "--preprocessing", "--padding", "--batch-norm", "--size", "--channels",
-                  "--classes", "--list", "--detect", "--min-face", "--min-score", "--margin", "--top", "--csv", "--jsonl", "--annotate", "--precision", "--device", "--json"},
+                  "--classes", "--list", "--detect", "--min-face", "--min-score", "--margin", "--top", "--csv", "--jsonl", "--annotate", "--cam", "--precision", "--device", "--json"},
     .positional = "images",
     .positional_help = "pictures or folders; a run may come first",
     .max_positional = -1,

@@ -137,6 +137,11 @@ bool is_jpeg_name(const fs::path& path) {
 
 }  // namespace
 
+Image enlarged_to_read(Image picture) {
+  const int factor = enlargement(picture);
+  return factor == 1 ? std::move(picture) : enlarged(picture, factor);
+}
+
 Image annotated(const Image& picture, const PictureAnswer& answer, const std::vector<std::string>& classes) {
   const int factor = enlargement(picture);
   Image image = convert_channels(factor == 1 ? picture : enlarged(picture, factor), 3);

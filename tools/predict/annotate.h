@@ -16,6 +16,9 @@ namespace vkfer {
 // as a whole the same in its corner. Small pictures are enlarged by a whole factor so that the text can be read.
 Image annotated(const Image& picture, const PictureAnswer&, const std::vector<std::string>& classes);
 
+// A picture of fewer than 256 pixels on its shorter side, every pixel a square of several; others as they are.
+Image enlarged_to_read(Image);
+
 // Where in `folder` the picture made of each input lies: as the inputs lie below the folder that holds them all, a/x.png and b/x.png as
 // folder/a/x.png and folder/b/x.png. JPEG stays JPEG, all else becomes PNG. Names that meet are told apart by -2, -3, ..., and no input
 // is ever one of them.
