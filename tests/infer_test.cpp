@@ -47,6 +47,7 @@ std::set<std::string> write_odd_files(const fs::path& folder) {
   const Bytes jpeg = jpeg_of(picture(40, 30, 3)), png = png_of(picture(40, 30, 3));
   write_file(folder / "cut.jpg", first(jpeg, jpeg.size() / 2));
   write_file(folder / "cut.png", first(png, png.size() - 20));
+  write_file(folder / "header.jpg", std::string("\xFF\xD8\xFF\xE1\x40\0Exif\0\0", 12) + std::string(200, 'x'));
   write_file(folder / "empty.png", Bytes{});
   write_file(folder / "text.jpg", "not a picture");
   write_file(folder / "photo.webp.jpg", std::string("RIFF\x10\0\0\0WEBPVP8 ", 16));
@@ -58,7 +59,7 @@ std::set<std::string> write_odd_files(const fs::path& folder) {
   ::mkfifo((folder / "pipe.jpg").c_str(), 0600);   // reading it would wait for ever
   fs::create_symlink("/dev/zero", folder / "zero.png");
   fs::create_symlink("nowhere", folder / "dangling.png");
-  return {"cut.jpg", "cut.png", "empty.png", "text.jpg", "photo.webp.jpg", "phone.heic.jpg", "bomb.png", "flipped.png", "pipe.jpg", "zero.png",
+  return {"cut.jpg", "cut.png", "header.jpg", "empty.png", "text.jpg", "photo.webp.jpg", "phone.heic.jpg", "bomb.png", "flipped.png", "pipe.jpg", "zero.png",
           "dangling.png"};
 }
 
@@ -151,7 +152,9 @@ TEST_CASE("infer: broken pictures are told of, and all the others are done", "[i
   INFO(ran.out << ran.err);
   CHECK(ran.status == 1);
   CHECK_THAT(ran.err, contains(fmt::format("{} of {} pictures could not be read", bad.size() + 2, bad.size() + good.size() + 2)));
-  for (const char* reason : {"missing.png", "q/*.png", "WebP", "HEIC", "is empty", "2000000000x2000000000", "not a regular file"}) CHECK_THAT(ran.err, contains(reason));
+  for (const char* reason : {"missing.png", "q/*.png", "WebP", "HEIC", "is empty", "2000000000x2000000000", "not a regular file",
+                             "before the picture begins"})
+    CHECK_THAT(ran.err, contains(reason));
   CHECK_THAT(ran.err + ran.out, !contains("\x1b[31m") && !contains("--skip-bad"));
 
   std::set<std::string> failed, done;

@@ -189,7 +189,7 @@ const std::vector<Argument>& table() {
       {"--temperature", "T|fit", "of the probabilities; fit: to the val split", option(&A::temperature)},
       {"--bootstrap", "N", "resamples for the intervals; 0: none", option(&A::bootstrap), range(&A::bootstrap, 0, 1000000)},
       {"--baseline", "RUN", "a run to compare with", option(&A::baseline)},
-      {"--csv", "FILE", "the answers as a table; infer takes - for stdout", option(&A::csv)},
+      {"--csv", "FILE", "a table: figures; of infer a row for each face", option(&A::csv)},
       {"--predictions", "FILE", "what is said of each image, as CSV", option(&A::predictions)},
       {"--top", "N", "classes shown for each picture", option(&A::top), range(&A::top, 1, 100000)},
       {"--list", "FILE|-", "a file with the name of a picture on each line", option(&A::list)},

@@ -47,6 +47,10 @@ Image decode_jpeg(std::span<const std::byte> bytes, std::string_view name) {
   // It also refuses subsamplings it has no name for, which it decodes well: then the size is there nevertheless.
   const int status = tjDecompressHeader3(handle, data, size, &width, &height, &subsampling, &colorspace);
   if (status != 0 && (width <= 0 || colorspace < 0)) fail_jpeg(decompressor, name);
+  if (width <= 0 || height <= 0) {   // no complaint, and no size: the file ends in front of it
+    decompressor.reset();
+    fail("jpeg", "'{}': the file ends before the picture begins. Fix: replace or remove the file; --skip-bad leaves such files out", name);
+  }
   check_image_size(width, height, name);
 
   const bool cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
