@@ -29,7 +29,7 @@ TEST_CASE("tool: help and version", "[cli]") {
   const Ran help = place.run("--help");
   CHECK(help.status == 0);
   CHECK_THAT(help.out, contains("train") && contains("trace") && contains("Exit status"));
-  for (const char* verb : {"train", "recipes", "sweep", "eval", "infer", "import", "weights", "models", "devices", "dump", "trace", "profile", "bench", "tune", "version"}) {
+  for (const char* verb : {"train", "recipes", "sweep", "eval", "infer", "serve", "import", "weights", "models", "devices", "dump", "trace", "profile", "bench", "tune", "version"}) {
     const Ran ran = place.run(std::string(verb) + " --help");
     CHECK(ran.status == 0);
     CHECK_THAT(ran.out, contains("Examples:") && contains("vkfer " + std::string(verb)));

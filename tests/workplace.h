@@ -2,6 +2,7 @@
 // The built tool as a program, run in a folder of its own.
 #include <sys/wait.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +21,15 @@ inline std::string text_of(const std::filesystem::path& path) {
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+// As a run writes its files: whoever reads finds the old one or the new one, whole, and of another date.
+inline void replace_file(const std::filesystem::path& path, const std::string& bytes) {
+  namespace fs = std::filesystem;
+  const auto date = fs::exists(path) ? fs::last_write_time(path) + std::chrono::seconds(1) : fs::file_time_type::clock::now();
+  std::ofstream(path.string() + ".new", std::ios::binary) << bytes;
+  fs::last_write_time(path.string() + ".new", date);
+  fs::rename(path.string() + ".new", path);
 }
 
 struct Ran {

@@ -35,6 +35,8 @@ struct Arguments : TrainSettings {
   std::string op;                               // bench ops, tune
   bool frozen_batch_norm = false;               // trace
   int top = 3;                                  // infer
+  std::string host = "127.0.0.1";               // serve
+  int port = 8080, max_megabytes = 16;          // serve
   std::string tta, temperature, csv, predictions;  // eval; csv: infer
   std::string baseline;                         // report
   int bootstrap = 1000;                         // eval

@@ -4,11 +4,9 @@
 #include "runtime/error.h"
 
 namespace vkfer {
-namespace {
-
 namespace fs = std::filesystem;
 
-fs::path choose_run(const Arguments& a, std::vector<std::string>& positional) {
+fs::path asked_run(const Arguments& a, std::vector<std::string>& positional) {
   if (!positional.empty() && fs::is_directory(positional[0])) {
     if (a.given("--run")) fail("usage", "two runs: {} and --run {}. Fix: name one", positional[0], a.run);
     const fs::path run = positional[0];
@@ -21,6 +19,13 @@ fs::path choose_run(const Arguments& a, std::vector<std::string>& positional) {
     fail("run", "no trained run in ./runs. Fix: vkfer train --model mobilenetv2, or --run DIR, or --model M --weights FILE");
   return newest;
 }
+
+std::string asked_weights(const Arguments& a) {
+  if (a.given("--weights")) return a.weights;
+  return a.given("--model") && is_onnx_path(a.model) ? a.model : "";   // which has its own
+}
+
+namespace {
 
 NetworkHints hints_of(const Arguments& a) {
   return {.model = a.given("--model") ? a.model : "", .head = a.head, .size = a.given("--size") ? a.size : 0, .channels = a.given("--channels") ? a.channels : 0};
@@ -36,11 +41,10 @@ Trained from_weights(const Arguments& a, const std::string& file) {
 }  // namespace
 
 Trained open_trained(const Arguments& a, std::vector<std::string>& positional) {
-  if (a.given("--weights")) return from_weights(a, a.weights);
-  if (a.given("--model") && is_onnx_path(a.model)) return from_weights(a, a.model);   // it has its own
+  if (const std::string file = asked_weights(a); !file.empty()) return from_weights(a, file);
   if (a.given("--preprocessing") || a.given("--padding") || a.given("--batch-norm") || a.given("--head"))
     fail("usage", "--preprocessing, --padding, --batch-norm and --head go with --weights: a run knows its own. Fix: leave them out");
-  return open_run(choose_run(a, positional), hints_of(a));
+  return open_run(asked_run(a, positional), hints_of(a));
 }
 
 }  // namespace vkfer

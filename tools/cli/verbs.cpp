@@ -7,11 +7,11 @@
 
 namespace vkfer {
 
-extern const Verb train_verb, recipes_verb, sweep_verb, eval_verb, report_verb, infer_verb, import_verb, weights_verb, models_verb, data_verb, devices_verb, dump_verb, trace_verb, profile_verb,
+extern const Verb train_verb, recipes_verb, sweep_verb, eval_verb, report_verb, infer_verb, serve_verb, import_verb, weights_verb, models_verb, data_verb, devices_verb, dump_verb, trace_verb, profile_verb,
     bench_verb, tune_verb, run_verb, export_verb, version_verb;
 
 const std::vector<const Verb*>& verbs() {
-  static const std::vector<const Verb*> all{&train_verb, &recipes_verb, &sweep_verb, &eval_verb, &report_verb, &infer_verb,   &import_verb, &export_verb, &run_verb, &weights_verb, &models_verb, &data_verb, &devices_verb,
+  static const std::vector<const Verb*> all{&train_verb, &recipes_verb, &sweep_verb, &eval_verb, &report_verb, &infer_verb, &serve_verb, &import_verb, &export_verb, &run_verb, &weights_verb, &models_verb, &data_verb, &devices_verb,
                                             &dump_verb,  &trace_verb, &profile_verb, &bench_verb,  &tune_verb,    &version_verb};
   return all;
 }

@@ -1,61 +1,12 @@
-"use strict";
 // Draws the report from the JSON in #data. Every section is a function of all runs; it returns its elements, or a text that says why
 // there is nothing to show.
 const report = JSON.parse(document.getElementById("data").textContent);
 const runs = report.runs;
 const main = document.getElementById("main");
-const dark = matchMedia("(prefers-color-scheme: dark)");
-// Okabe and Ito's palette, told apart with any kind of colour blindness; dash and marker say the same again.
-const palette = () => ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", dark.matches ? "#f0e442" : "#8a7f00", dark.matches ? "#e8eaed" : "#1c1f23"];
-const colour = (i) => palette()[i % 8];
-const markers = ["circle", "triangle", "rect", "rectRot", "star", "cross", "crossRot", "dash"];
-const dashes = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-function element(tag, attributes = {}, ...children) {
-  const e = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
-  e.append(...children);
-  return e;
-}
-const digits = (v, n = 4) => (v === null || v === undefined ? "undefined" : v.toFixed(n));
-const percent = (v) => (100 * v).toFixed(1) + "\u00a0%";
-const whole = (v) => (v === null || v === undefined ? "unknown" : v.toLocaleString("en-US"));
 const interval = (s) => (s && s.low !== undefined && s.low !== null ? `${digits(s.low)} to ${digits(s.high)}` : "");
 // A path that may be broken behind its slashes, rather than within a number.
 const path = (id) => element("span", {}, ...id.split(/(?<=\/)/).flatMap((part) => [part, element("wbr")]));
 const named = (i) => (runs.length > 1 ? runs[i].name + ": " : "");
-
-// ---- charts: made anew when the colour scheme changes ---------------------------------------------------------------------------
-
-const charts = [];
-function chart(make, label, extra = "") {
-  const canvas = element("canvas", { role: "img", "aria-label": label });
-  const figure = element("figure", {}, element("div", { class: "chart " + extra }, canvas), element("figcaption", {}, label));
-  charts.push({ canvas, make, chart: null });
-  return figure;
-}
-function drawCharts() {
-  Chart.defaults.color = css("--ink");
-  Chart.defaults.borderColor = css("--line");
-  Chart.defaults.animation = false;
-  Chart.defaults.maintainAspectRatio = false;
-  Chart.defaults.font.family = "system-ui, sans-serif";
-  for (const c of charts) {
-    if (c.chart) c.chart.destroy();
-    c.chart = new Chart(c.canvas, c.make());
-  }
-}
-const axis = (text, more = {}) => ({ type: "linear", title: { display: true, text }, ...more });
-// Legends show what the chart shows: lines as lines, with their dashes, and points as their markers.
-const lineLegend = () => ({ position: "bottom", labels: { usePointStyle: true, boxHeight: 18,
-  generateLabels: (c) => Chart.defaults.plugins.legend.labels.generateLabels(c).map((label) => ({ ...label, pointStyle: "line", lineWidth: 2, lineDash: c.data.datasets[label.datasetIndex].borderDash })) } });
-const pointLegend = () => ({ position: "bottom", labels: { usePointStyle: true, boxHeight: 7 } });
-const unit = (text) => axis(text, { min: 0, max: 1 });
-function lines(datasets, x, y, more = {}) {
-  return { type: "scatter", data: { datasets }, options: { showLine: true, scales: { x, y }, plugins: { legend: lineLegend() }, ...more } };
-}
-const line = (label, data, i, more = {}) => ({ label, data, borderColor: colour(i), backgroundColor: colour(i), borderWidth: 2, pointRadius: 0, ...more });
 
 // ---- sections -----------------------------------------------------------------------------------------------------------------
 
@@ -98,18 +49,7 @@ function summary() {
 function history() {
   const known = runs.filter((r) => r.history.length);
   if (!known.length) return "These weights came without the history of a training.";
-  const curve = (title, y, members, zeroToOne) => {
-    const datasets = () => runs.flatMap((r, i) => members.filter(([key]) => r.history.some((h) => h[key] !== undefined && h[key] !== null))
-      .map(([key, label], m) => line(named(i) + label, r.history.filter((h) => h[key] !== undefined && h[key] !== null).map((h) => ({ x: h.epoch, y: h[key] })), i * 2 + m, { borderDash: dashes[m], pointRadius: r.history.length < 30 ? 2 : 0, pointStyle: markers[i * 2 + m] })));
-    return datasets().length ? chart(() => lines(datasets(), axis("epoch", { ticks: { precision: 0 } }), axis(y, zeroToOne ? { suggestedMin: 0 } : {})), title) : null;
-  };
-  return [element("div", { class: "row" }, ...[
-    curve("Loss by epoch", "loss", [["train_loss", "training"], ["val_loss", "validation"]]),
-    curve("Accuracy by epoch", "accuracy", [["train_accuracy", "training"], ["val_accuracy", "validation"]], true),
-    curve("Macro F1 by epoch", "macro F1", [["train_f1", "training"], ["val_f1", "validation"]], true),
-    curve("CCC of valence and arousal by epoch", "CCC", [["val_valence_ccc", "valence"], ["val_arousal_ccc", "arousal"]]),
-    curve("Learning rate at the end of each epoch", "learning rate", [["learning_rate", "learning rate"]]),
-  ].filter(Boolean)),
+  return [element("div", { class: "row" }, ...learningCurves(runs)),
   element("p", { class: "soft" }, known.map((r) => `${r.name}: the weights are those of epoch ${r.best_epoch} of ${r.history.length}.`).join(" "))];
 }
 
@@ -235,7 +175,6 @@ function space(r, i) {
   redraws.push(draw);
   return element("figure", {}, element("div", { class: "chart square" }, canvas), element("figcaption", {}, `${named(i)}t-SNE in three dimensions. `, button));
 }
-const redraws = [];
 
 function features() {
   const known = runs.map((r, i) => ({ r, i })).filter(({ r }) => r.features);
@@ -321,4 +260,3 @@ for (const [title, make] of sections) {
 }
 document.getElementById("footer").textContent = "One file, complete: nothing is loaded from anywhere, nothing is sent anywhere. Charts: Chart.js (MIT).";
 drawCharts();
-dark.addEventListener("change", () => { drawCharts(); redraws.forEach((draw) => draw()); });

@@ -18,7 +18,7 @@ std::string report_html(const Json& data) {
   const PageParts parts = page_parts();
   const std::string json = inside_script(data);
   const std::pair<std::string_view, std::string_view> fields[] = {
-      {"@STYLE@", parts.css}, {"@CHARTS@", parts.charts}, {"@DATA@", json}, {"@SCRIPT@", parts.script}};
+      {"@COMMON_STYLE@", parts.common_css}, {"@STYLE@", parts.css}, {"@CHARTS@", parts.charts}, {"@DATA@", json}, {"@COMMON@", parts.common}, {"@SCRIPT@", parts.script}};
   std::string page;
   std::string_view rest = parts.html;
   for (const auto& [name, text] : fields) {  // in the page's order: no field is looked for in another's text

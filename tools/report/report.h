@@ -10,7 +10,7 @@ using Json = nlohmann::ordered_json;
 
 // What the file is made of, as page.html says; built into the tool.
 struct PageParts {
-  std::string_view html, css, script, charts;
+  std::string_view html, common_css, css, common, script, charts;
 };
 PageParts page_parts();
 

@@ -36,6 +36,15 @@ FolderLock::FolderLock(const std::filesystem::path& folder) {
   fail("run", "{}: cannot lock: {}", path.string(), std::strerror(error));
 }
 
+bool is_locked(const std::filesystem::path& folder) {
+  const int fd = ::open((folder / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  // Held for a moment; a process that begins just then tries again.
+  const bool locked = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return locked;
+}
+
 FolderLock::~FolderLock() {
   if (fd_ >= 0) ::close(fd_);  // and with it the lock
 }

@@ -16,4 +16,7 @@ class FolderLock {
   int fd_ = -1;  // of <folder>/.lock; the file stays, or two processes could hold one each
 };
 
+// Is a process at work there? Changes nothing.
+bool is_locked(const std::filesystem::path& folder);
+
 }  // namespace vkfer

@@ -1,5 +1,6 @@
 #pragma once
-// history.csv: one row an epoch, for people and spreadsheets. Never read back: the checkpoint holds what it is made from.
+// history.csv: one row an epoch, for people and spreadsheets. `serve` reads some columns of it; all else is in the checkpoint that it
+// is made from.
 #include <string>
 #include <vector>
 

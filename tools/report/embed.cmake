@@ -1,8 +1,9 @@
-# embedded_page.cpp: the report's page and its charting library as text, so that the tool needs no file of either.
-#   cmake -DFOLDER=... -DCHARTS=... -DOUTPUT=... -P embed_page.cmake
+# A file of C++ with the text of others, so that the tool needs none of them: FUNCTION, which HEADER declares, returns a struct of as many
+# string_views as there are FILES.
+#   cmake -DHEADER=tools/report/report.h "-DFUNCTION=PageParts page_parts()" "-DFILES=a.html;b.css" -DOUTPUT=... -P embed.cmake
 cmake_minimum_required(VERSION 3.25)
-set(TEXT "#include \"tools/report/report.h\"\n\nnamespace vkfer {\n\nPageParts page_parts() {\n  return {\n")
-foreach(FILE ${FOLDER}/page.html ${FOLDER}/page.css ${FOLDER}/page.js ${CHARTS})
+set(TEXT "#include \"${HEADER}\"\n\nnamespace vkfer {\n\n${FUNCTION} {\n  return {\n")
+foreach(FILE ${FILES})
   file(READ ${FILE} CONTENT)
   # Compilers take a literal of some 64 KiB everywhere: longer text goes in pieces, which they join.
   string(APPEND TEXT "      ")
