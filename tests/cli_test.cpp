@@ -272,7 +272,7 @@ TEST_CASE("tool: killed again and again, a run resumes and ends with the same bi
   int killed = 0;
   for (int life = 0; life < 40; ++life) {
     const std::string command = fs::exists(run / "config.json") ? "train --resume run" : start + " --run run";
-    const Ran ran = place.run(command, fmt::format("timeout -s KILL {:.2f}", 0.05 + 0.12 * life));
+    const Ran ran = place.run_killed_after(0.05 + 0.12 * life, command);
     INFO(ran.err);
     if (ran.status == 0) break;
     CHECK(ran.status == 137);

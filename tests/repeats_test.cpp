@@ -127,7 +127,7 @@ TEST_CASE("tool: --repeats trains with several seeds, and goes on where it was",
     int killed = 0;
     for (int life = 0; life < 40; ++life) {
       const std::string command = fs::exists(parts / "repeats.json") ? "train --resume parts" : what + "--repeats 3 --run parts";
-      const Ran again = place.run(command, fmt::format("timeout -s KILL {:.2f}", 0.1 + 0.2 * life));
+      const Ran again = place.run_killed_after(0.1 + 0.2 * life, command);
       INFO(again.err);
       if (again.status == 0) break;
       REQUIRE(again.status == 137);

@@ -311,7 +311,7 @@ TEST_CASE("tool: a sweep that is killed again and again ends as one that is not"
   SECTION("killed at any moment") {
     int killed = 0;
     for (int life = 0; life < 60; ++life) {
-      const Ran again = place.run("sweep mine.toml --data faces --run parts", fmt::format("timeout -s KILL {:.2f}", 0.1 + 0.15 * life));
+      const Ran again = place.run_killed_after(0.1 + 0.15 * life, "sweep mine.toml --data faces --run parts");
       INFO(again.err);
       if (again.status == 0) break;
       REQUIRE(again.status == 137);
@@ -380,7 +380,7 @@ TEST_CASE("tool: a sweep on several devices ends as on one, however it was inter
   CHECK_THAT(text_of(place.path / "whole/table.csv"), contains("pruned"));
   int killed = 0;
   for (int life = 0; life < 60; ++life) {
-    const Ran again = place.run("sweep some.toml --data faces --device 0,0 --run parts", fmt::format("timeout -s KILL {:.2f}", 0.3 + 0.3 * life));
+    const Ran again = place.run_killed_after(0.3 + 0.3 * life, "sweep some.toml --data faces --device 0,0 --run parts");
     if (again.status == 0) break;
     REQUIRE(again.status == 137);
     ++killed;

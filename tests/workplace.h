@@ -55,6 +55,9 @@ struct Workplace {
     INFO("vkfer " << arguments << "\n" << ran.out << ran.err);
     return ran;
   }
+  // Status 137 if it took longer. In the foreground, timeout waits for what it killed: the kernel may need seconds to take it apart on a busy
+  // machine, and until then it holds its locks.
+  Ran run_killed_after(double seconds, const std::string& arguments) const { return run(arguments, fmt::format("timeout --foreground -s KILL {:.3f}", seconds)); }
   bool empty() const { return std::filesystem::is_empty(path); }
 };
 

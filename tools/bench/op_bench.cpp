@@ -5,6 +5,7 @@
 
 #include "graph/ops/ops.h"
 #include "runtime/error.h"
+#include "tools/data/csv.h"
 
 namespace vkfer {
 namespace {
@@ -70,12 +71,7 @@ std::vector<CountedProblem> gemm_problems(const std::string& shape) {
 
 std::vector<CountedProblem> conv_problems(const std::string& shape) {
   constexpr std::string_view kForm = "NxHxWxC,RxSxK[,stride[,groups]]";
-  std::vector<std::string_view> parts;
-  for (size_t at = 0; at <= shape.size();) {
-    const size_t end = std::min(shape.find(',', at), shape.size());
-    parts.push_back(std::string_view(shape).substr(at, end - at));
-    at = end + 1;
-  }
+  const std::vector<std::string_view> parts = between_commas(shape);
   if (parts.size() < 2 || parts.size() > 4) fail("--conv", "got '{}', expected {}", shape, kForm);
   const auto x = numbers("--conv", shape, parts[0], 4, kForm), f = numbers("--conv", shape, parts[1], 3, kForm);
   const int64_t stride = parts.size() > 2 ? numbers("--conv", shape, parts[2], 1, kForm)[0] : 1;

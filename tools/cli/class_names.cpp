@@ -1,10 +1,10 @@
 #include "tools/cli/class_names.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "runtime/error.h"
+#include "tools/data/csv.h"
 
 namespace vkfer {
 
@@ -14,11 +14,7 @@ std::vector<std::string> read_class_names(const std::string& where) {
   std::vector<std::string> names;
   std::error_code error;
   if (!fs::is_regular_file(where, error)) {
-    for (size_t at = 0; at <= where.size();) {
-      const size_t end = std::min(where.find(',', at), where.size());
-      names.push_back(where.substr(at, end - at));
-      at = end + 1;
-    }
+    for (const std::string_view name : between_commas(where)) names.emplace_back(name);
   } else {
     constexpr size_t kMaxBytes = 16 << 20;
     if (fs::file_size(where, error) > kMaxBytes) fail("--classes", "{}: more than {} bytes, expected one name a line", where, kMaxBytes);

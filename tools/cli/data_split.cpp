@@ -12,12 +12,10 @@ namespace {
 // "0.8,0.1,0.1": two or three numbers; of train, val and test.
 std::vector<double> numbers_of(const std::string& option, const std::string& text) {
   std::vector<double> numbers;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t comma = std::min(text.find(',', at), text.size());
+  for (const std::string_view part : between_commas(text)) {
     double value = 0;
-    if (!parse_number(std::string_view(text).substr(at, comma - at), value) || !(value >= 0)) fail(option, "got '{}', expected two or three numbers with commas between: train,val,test", text);
+    if (!parse_number(part, value) || !(value >= 0)) fail(option, "got '{}', expected two or three numbers with commas between: train,val,test", text);
     numbers.push_back(value);
-    at = comma + 1;
   }
   if (numbers.size() < 2 || numbers.size() > 3) fail(option, "got {} numbers, expected two or three: train,val,test", numbers.size());
   numbers.resize(3);

@@ -6,6 +6,7 @@
 
 #include "runtime/error.h"
 #include "tools/cli/train_repeats.h"
+#include "tools/data/csv.h"
 #include "tools/train/sweep_table.h"
 #include "tools/train/training.h"
 
@@ -24,13 +25,8 @@ Json description_of(const AskedSweep& asked) {
 }
 
 std::vector<std::string> device_names(const Arguments& a) {
-  std::vector<std::string> names;
-  size_t from = 0;
-  for (size_t comma = a.device.find(','); comma != std::string::npos; comma = a.device.find(',', from)) {
-    names.push_back(a.device.substr(from, comma - from));
-    from = comma + 1;
-  }
-  names.push_back(a.device.substr(from));
+  const std::vector<std::string_view> parts = between_commas(a.device);
+  const std::vector<std::string> names(parts.begin(), parts.end());
   if (names.size() > 1 && std::ranges::any_of(names, &std::string::empty)) fail("--device", "got '{}', expected names or numbers with commas between them", a.device);
   return names;
 }

@@ -37,13 +37,9 @@ Target Trained::target_on(const Device& device) const {
   }
 }
 
-DType Trained::storage_on(const Device& device, const std::string& precision) const {
-  return storage_of(resolve_precision(precision.empty() ? settings.precision : precision, device.info(), target_on(device)));
-}
-
 NetworkSettings Trained::network_on(const Device& device, const std::string& precision, int batch) const {
   NetworkSettings network = saved.network;
-  network.storage = storage_on(device, precision);
+  network.storage = storage_of(resolve_precision(precision.empty() ? settings.precision : precision, device.info(), target_on(device)));
   network.batch = batch > 0 ? batch : settings.batch;
   return network;
 }

@@ -17,9 +17,7 @@ struct Trained {
 
   // The plan's target: as the run had it, where the device is the same, so that figures repeat exactly.
   Target target_on(const Device&) const;
-  // Of activations: `precision` is fp32, fp16 or auto; "": as the run had it.
-  DType storage_on(const Device&, const std::string& precision = {}) const;
-  // saved.network to be evaluated with: in that storage, and in batches of `batch`; 0: as the run had them.
+  // saved.network to be evaluated with: `precision` is fp32, fp16 or auto, "" as the run had it; in batches of `batch`, 0 as the run had it.
   NetworkSettings network_on(const Device&, const std::string& precision = {}, int batch = 0) const;
   // In the order of the probabilities. Where nobody named them: ImageNet's for 1000 classes, else "class 0", ...
   std::vector<std::string> class_names() const;
