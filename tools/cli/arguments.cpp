@@ -166,7 +166,7 @@ const std::vector<Argument>& table() {
       {"--set", "NAME=VALUE", "any setting by its name; may be repeated", repeated(&A::assignments)},
       {"--from-scratch", "", "random weights, whatever the recipe needs", flag(&A::from_scratch)},
       {"--find-lr", "", "try rising learning rates; -o draws the curve", flag(&A::find_rate)},
-      {"--run", "DIR", "folder of the run; default: runs/N", option(&A::run)},
+      {"--run", "DIR", "the run; default: a new runs/N, or the newest run", option(&A::run)},
       {"--resume", "DIR", "go on with a run that was interrupted", option(&A::resume)},
       {"--device", "WHICH", "index, part of the name, or UUID", option(&A::device)},
       {"--split", "NAME", "train, val, test, PublicTest, PrivateTest", option(&A::split)},

@@ -192,7 +192,7 @@ SavedNetwork read_network(const std::filesystem::path& path, const NetworkHints&
   }
   n.classes = has_classes ? classifier_rows(file, n.classifier()) : 0;
   if (n.classes < 1) n.classes = hints.classes;
-  if (n.classes < 1 && has_classes && !hints.classifier_may_be_absent) fail("weights", "{}: no classifier '{}.weight' in it. Fix: vkfer import --partial --num-classes N gives it a new one", path.string(), n.classifier());
+  if (n.classes < 1 && has_classes && !hints.classifier_may_be_absent) fail("weights", "{}: no classifier '{}.weight' in it. Fix: name the --model that it is of, or vkfer import --partial --num-classes N gives it a new one", path.string(), n.classifier());
   n.preprocessing = conventions.preprocessing.value_or(info.preprocessing);
   n.same_padding = conventions.same_padding;
   n.batch_norm = conventions.batch_norm;
