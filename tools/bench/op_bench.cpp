@@ -71,7 +71,7 @@ std::vector<CountedProblem> gemm_problems(const std::string& shape) {
 
 std::vector<CountedProblem> conv_problems(const std::string& shape) {
   constexpr std::string_view kForm = "NxHxWxC,RxSxK[,stride[,groups]]";
-  const std::vector<std::string_view> parts = between_commas(shape);
+  const std::vector<std::string_view> parts = split_at(',', shape);
   if (parts.size() < 2 || parts.size() > 4) fail("--conv", "got '{}', expected {}", shape, kForm);
   const auto x = numbers("--conv", shape, parts[0], 4, kForm), f = numbers("--conv", shape, parts[1], 3, kForm);
   const int64_t stride = parts.size() > 2 ? numbers("--conv", shape, parts[2], 1, kForm)[0] : 1;

@@ -14,7 +14,7 @@ std::vector<std::string> read_class_names(const std::string& where) {
   std::vector<std::string> names;
   std::error_code error;
   if (!fs::is_regular_file(where, error)) {
-    for (const std::string_view name : between_commas(where)) names.emplace_back(name);
+    for (const std::string_view name : split_at(',', where)) names.emplace_back(name);
   } else {
     constexpr size_t kMaxBytes = 16 << 20;
     if (fs::file_size(where, error) > kMaxBytes) fail("--classes", "{}: more than {} bytes, expected one name a line", where, kMaxBytes);

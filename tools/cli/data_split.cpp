@@ -12,7 +12,7 @@ namespace {
 // "0.8,0.1,0.1": two or three numbers; of train, val and test.
 std::vector<double> numbers_of(const std::string& option, const std::string& text) {
   std::vector<double> numbers;
-  for (const std::string_view part : between_commas(text)) {
+  for (const std::string_view part : split_at(',', text)) {
     double value = 0;
     if (!parse_number(part, value) || !(value >= 0)) fail(option, "got '{}', expected two or three numbers with commas between: train,val,test", text);
     numbers.push_back(value);

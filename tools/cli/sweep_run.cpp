@@ -25,7 +25,7 @@ Json description_of(const AskedSweep& asked) {
 }
 
 std::vector<std::string> device_names(const Arguments& a) {
-  const std::vector<std::string_view> parts = between_commas(a.device);
+  const std::vector<std::string_view> parts = split_at(',', a.device);
   const std::vector<std::string> names(parts.begin(), parts.end());
   if (names.size() > 1 && std::ranges::any_of(names, &std::string::empty)) fail("--device", "got '{}', expected names or numbers with commas between them", a.device);
   return names;

@@ -125,12 +125,12 @@ bool parse_integer(std::string_view text, long long& value) {
   return code == std::errc() && end == text.data() + text.size();
 }
 
-std::vector<std::string_view> between_commas(std::string_view text) {
+std::vector<std::string_view> split_at(char separator, std::string_view text) {
   std::vector<std::string_view> parts;
   for (size_t at = 0; at <= text.size();) {
-    const size_t comma = std::min(text.find(',', at), text.size());
-    parts.push_back(text.substr(at, comma - at));
-    at = comma + 1;
+    const size_t end = std::min(text.find(separator, at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
   }
   return parts;
 }

@@ -42,7 +42,7 @@ std::string csv_field(const std::string& text);
 // A whole field as a number; false when it is anything else.
 bool parse_number(std::string_view text, double& value);
 bool parse_integer(std::string_view text, long long& value);
-// "a,b,,c" as a, b, "" and c, without quotes: how options take lists. Views of `text`; never empty.
-std::vector<std::string_view> between_commas(std::string_view text);
+// "a,b,,c" at ',' is a, b, "" and c, without quotes: how options take lists. Views of `text`; never empty.
+std::vector<std::string_view> split_at(char separator, std::string_view text);
 
 }  // namespace vkfer

@@ -6,6 +6,7 @@
 
 #include "runtime/error.h"
 #include "tools/data/bytes.h"
+#include "tools/data/csv.h"
 #include "tools/train/folder_lock.h"
 #include "tools/train/run_folder.h"
 #include "tools/train/settings.h"
@@ -21,16 +22,6 @@ const std::map<std::string_view, std::string_view> kColumns{
     {"val_accuracy", "val_accuracy"}, {"train_macro_f1", "train_f1"}, {"val_macro_f1", "val_f1"}, {"val_ccc", "val_ccc"}, {"val_valence_ccc", "val_valence_ccc"},
     {"val_arousal_ccc", "val_arousal_ccc"}, {"seconds", "seconds"}};
 
-std::vector<std::string_view> split(std::string_view text, char at) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t end = std::min(text.find(at), text.size());
-    parts.push_back(text.substr(0, end));
-    if (end == text.size()) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
 Json number(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -42,13 +33,13 @@ Json number(std::string_view text) {
 }  // namespace
 
 Json history_rows(const std::string& csv) {
-  std::vector<std::string_view> lines = split(csv, '\n');
+  std::vector<std::string_view> lines = split_at('\n', csv);
   if (!lines.empty() && lines.back().empty()) lines.pop_back();
   if (lines.empty()) return Json::array();
-  const std::vector<std::string_view> names = split(lines[0], ',');
+  const std::vector<std::string_view> names = split_at(',', lines[0]);
   Json rows = Json::array();
   for (size_t i = 1; i < lines.size(); ++i) {
-    const std::vector<std::string_view> cells = split(lines[i], ',');
+    const std::vector<std::string_view> cells = split_at(',', lines[i]);
     if (cells.size() != names.size()) fail("history", "line {}: {} cells, expected {}", i + 1, cells.size(), names.size());
     Json row = Json::object();
     for (size_t c = 0; c < cells.size(); ++c)

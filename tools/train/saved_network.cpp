@@ -128,9 +128,12 @@ namespace {
 // What an ONNX graph computes with beside its weights: lone numbers, as the 6 of a ReLU6, and shapes.
 void leave_out_constants(WeightFile& file) {
   std::vector<std::string> names;
-  for (const auto& [name, tensor] : file.tensors)
-    if (tensor.shape.empty() || device_type(tensor.type) != DType::f32) names.push_back(name.substr(0, 100));
-  std::erase_if(file.tensors, [](const auto& t) { return t.second.shape.empty() || device_type(t.second.type) != DType::f32; });
+  std::erase_if(file.tensors, [&](const auto& named) {
+    const auto& [name, tensor] = named;
+    const bool constant = tensor.shape.empty() || device_type(tensor.type) != DType::f32;
+    if (constant) names.push_back(name.substr(0, 100));
+    return constant;
+  });
   if (!names.empty()) file.notes.push_back(fmt::format("{} constants of the graph are left out: {}", names.size(), fmt::join(names, ", ")));
 }
 
