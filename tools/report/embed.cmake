@@ -1,5 +1,5 @@
 # A file of C++ with the text of others, so that the tool needs none of them: FUNCTION, which HEADER declares, returns a struct of as many
-# string_views as there are FILES.
+# string_views as there are FILES; for one file, a string_view.
 #   cmake -DHEADER=tools/report/report.h "-DFUNCTION=PageParts page_parts()" "-DFILES=a.html;b.css" -DOUTPUT=... -P embed.cmake
 cmake_minimum_required(VERSION 3.25)
 set(TEXT "#include \"${HEADER}\"\n\nnamespace vkfer {\n\n${FUNCTION} {\n  return {\n")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "runtime/error.h"
 #include "tools/data/bytes.h"
@@ -30,6 +31,14 @@ RepeatedRun run_from_json(const Json& j) {
   return run;
 }
 
+// By name: two classes whose names differ in a comma alone share one, and a file keeps the last of them.
+double figure_of(const RepeatedRun& run, const std::string& split, const std::string& name) {
+  const auto of_split = run.figures.find(split);
+  if (of_split == run.figures.end()) return std::numeric_limits<double>::quiet_NaN();
+  const auto found = std::ranges::find(of_split->second, name, &Figures::value_type::first);
+  return found == of_split->second.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
+}
+
 }  // namespace
 
 TrainSettings Repeats::settings_of(int i) const {
@@ -44,10 +53,9 @@ std::vector<FigureStatistics> statistics_of(const std::vector<RepeatedRun>& runs
   if (runs.empty()) return all;
   for (const char* split : {"val", "test"}) {
     if (!runs[0].figures.count(split)) continue;
-    const Figures& first = runs[0].figures.at(split);
-    for (size_t f = 0; f < first.size(); ++f) {
-      FigureStatistics s{split, first[f].first, {}, {}};
-      for (const RepeatedRun& run : runs) s.values.push_back(run.figures.at(split).at(f).second);
+    for (const auto& [name, of_first] : runs[0].figures.at(split)) {
+      FigureStatistics s{split, name, {}, {}};
+      for (const RepeatedRun& run : runs) s.values.push_back(figure_of(run, split, name));
       s.statistics = statistics(s.values);
       all.push_back(std::move(s));
     }
