@@ -512,6 +512,8 @@ struct Executor::Impl {
     std::vector<double> milliseconds;
     if (marks_submissions())
       for (const Timing& t : frame.stream->timings()) milliseconds.push_back(t.milliseconds);
+    // Some drivers give timestamps that do not move.
+    if (std::ranges::none_of(milliseconds, [](double t) { return t > 0; })) milliseconds.clear();
     if (milliseconds.empty() && frame.stream->submissions())  // the mean
       milliseconds = {std::chrono::duration<double, std::milli>(last_done - begun).count() / double(frame.stream->submissions())};
     // Frames are recorded again when their turn comes. What was recorded before cuts() changed tells nothing of them.

@@ -116,8 +116,10 @@ std::vector<Instance::Found> Instance::devices() const {
     found.push_back({handle, std::move(info)});
   }
   std::ranges::stable_sort(found, {}, [](const Found& each) {
-    bool cpu = each.info.type == DeviceType::cpu;  // of two CPU drivers the newer is the faster
-    return std::tuple(!each.info.rejected.empty(), int(each.info.type), cpu ? ~each.info.driver_version : 0);
+    const bool cpu = each.info.type == DeviceType::cpu, other = each.info.type == DeviceType::other;
+    const int rank = 2 * int(each.info.type) - (other ? 3 : 0);   // whatever it is, before a CPU
+    // Of two CPU drivers the newer is the faster; of two GPUs, mostly, the one with more memory.
+    return std::tuple(!each.info.rejected.empty(), rank, cpu ? uint64_t(~each.info.driver_version) : ~uint64_t(each.info.heap_bytes));
   });
   return found;
 }

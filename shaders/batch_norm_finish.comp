@@ -3,9 +3,11 @@
 // Batch normalisation, statistics of the batch from those of its parts, in the order of the parts:
 //   mean[c], invstd[c] = 1 / sqrt(m2 / n + eps),
 //   new running mean = (1 - momentum) * old + momentum * mean, the variance likewise with the unbiased m2 / (n - 1), as torch.
-// One invocation a channel.
+// What is not finite does not become a running statistic: a step of mixed precision that overflows is skipped, and would spoil
+// them for good. One invocation a channel.
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "finite.glsl"
 #include "params/batch_norm.h"
 
 INPUT1_F32(0, part_mean);
@@ -33,6 +35,6 @@ void main() {
   }
   mean[c] = m;
   invstd[c] = 1.0 / sqrt(m2 / n + p.eps);
-  new_running_mean[c] = fma(p.momentum, m - running_mean[c], running_mean[c]);
-  new_running_var[c] = fma(p.momentum, m2 / (n - 1.0) - running_var[c], running_var[c]);
+  new_running_mean[c] = finite_or(fma(p.momentum, m - running_mean[c], running_mean[c]), running_mean[c]);
+  new_running_var[c] = finite_or(fma(p.momentum, m2 / (n - 1.0) - running_var[c], running_var[c]), running_var[c]);
 }

@@ -8,6 +8,7 @@
 #include "divide.glsl"
 #include "columns.glsl"
 #include "activation.glsl"
+#include "finite.glsl"
 #include "params/batch_norm.h"
 
 layout(constant_id = 1) const bool kResidual = false;
@@ -60,8 +61,8 @@ void main() {
     m[j] = shift[j] + sum[j] * inverse;
     mean[k] = m[j];
     invstd[k] = s;
-    new_running_mean[k] = fma(UNIT(p.momentum), m[j] - running_mean[k], running_mean[k]);
-    new_running_var[k] = fma(UNIT(p.momentum), m2 / (n - 1.0) - running_var[k], running_var[k]);
+    new_running_mean[k] = finite_or(fma(UNIT(p.momentum), m[j] - running_mean[k], running_mean[k]), running_mean[k]);
+    new_running_var[k] = finite_or(fma(UNIT(p.momentum), m2 / (n - 1.0) - running_var[k], running_var[k]), running_var[k]);
     offset[j] = beta[k];
     factor[j] = gamma[k] * s;
   }

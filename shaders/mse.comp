@@ -1,4 +1,4 @@
-// y[0] = sum(mask * (prediction - target)^2) / max(sum(mask), 1)      kCount: y[0] = 1 / max(sum(mask), 1)
+// y[0] = sum(mask * (prediction - target)^2) / n, where n is sum(mask), or 1 where that is 0      kCount: y[0] = 1 / n
 //   0 prediction, 1 target (kCount reads neither), 2 mask   f32, one shape, seen flat;  3 y [1]
 // One workgroup; an invocation sums every size-th element, then a tree.
 #version 450
@@ -20,5 +20,5 @@ void main() {
     sum += vec2(mask[i] * difference * difference, mask[i]);
   }
   sum = workgroup_sum(sum);
-  if (gl_LocalInvocationID.x == 0) y[0] = (kCount != 0 ? 1.0 : sum.x) / max(sum.y, 1.0);
+  if (gl_LocalInvocationID.x == 0) y[0] = (kCount != 0 ? 1.0 : sum.x) / (sum.y > 0.0 ? sum.y : 1.0);
 }

@@ -1,10 +1,10 @@
 // sums = old + {sum(mask), sum(mask * (prediction - target)^2)}; kFinite: differences that are no finite number are left out.
 //   0 prediction, 1 target, 2 mask   f32, one shape, seen flat;  3 old [2], 4 sums [2]: may be one storage
-// One workgroup; an invocation sums every size-th element, then a tree. The test is on the bits: compilers that assume finite
-// arithmetic would fold isinf away.
+// One workgroup; an invocation sums every size-th element, then a tree.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "finite.glsl"
 #include "loss.h"
 #include "workgroup_sum.glsl"
 layout(constant_id = 1) const bool kFinite = false;
@@ -19,7 +19,7 @@ void main() {
   vec2 sum = vec2(0.0);  // mask, squared error
   for (uint i = gl_LocalInvocationID.x; i < push.count; i += gl_WorkGroupSize.x) {
     const float difference = prediction[i] - target[i];
-    const bool counts = !kFinite || (floatBitsToUint(difference) & 0x7f800000u) != 0x7f800000u;
+    const bool counts = !kFinite || is_finite(difference);
     if (counts) sum += vec2(mask[i], mask[i] * difference * difference);
   }
   sum = workgroup_sum(sum);

@@ -115,6 +115,10 @@ TEST_CASE("tool: bad files are refused, and nothing is written", "[cli]") {
   fs::resize_file(fs::directory_iterator(bad / "faces" / "train" / "a")->path(), 60);
   expect_refused(place, "train --model compact_resnet --data bad/faces --run r --batch 4", ".png");
   expect_refused(place, "train --model compact_resnet --data bad/faces --run bad/x.csv --skip-bad --batch 4", "is a file");
+  expect_refused(place, "train --task-weights 0,1,1", "does not answer valence and arousal");
+  expect_refused(place, "train --va-loss ccc", "does not answer valence and arousal");
+  expect_refused(place, "train --adam-epsilon 1e-7", "expected torch or keras");
+  expect_refused(place, "train --size 16 --crop 16", "out of sight");
   fs::remove_all(bad);
   CHECK(place.empty());
 }
@@ -260,6 +264,17 @@ TEST_CASE("tool: a run from before some settings existed resumes as what it was"
   CHECK(resumed.status == 0);
   CHECK(text_of(place.path / "r/model.safetensors") == weights);
   expect_refused(place, "train --resume r --precision fp16", "the run was started with \"fp32\"");
+  // Damage is named, whatever it is.
+  const auto damaged = [&](const std::function<void(Json&)>& how) {
+    Json bad = config;
+    how(bad);
+    std::ofstream(place.path / "r/config.json") << bad;
+    expect_refused(place, "train --resume r", "config.json");
+  };
+  damaged([](Json& c) { c = Json::array(); });
+  for (const char* part : {"settings", "data", "network", "plan"}) damaged([&](Json& c) { c.erase(part); });
+  damaged([](Json& c) { c["network"]["classes"][0] = 7; });
+  damaged([](Json& c) { c["data"]["fingerprint"] = nullptr; });
 }
 
 // Whatever the moment: in set-up, in a step, while a checkpoint, history.csv or model.safetensors is written.

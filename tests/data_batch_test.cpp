@@ -197,12 +197,19 @@ TEST_CASE("cache: bad images stop it by name, or are left out", "[data]") {
     CHECK(cache.sample(4).id == "a/005.jpg");
     CHECK(std::ranges::equal(cache.pixels(4), data.image(5).pixels));
   }
-  const DecodedCache streamed(data, data.split("all"), {.size = 16, .memory_bytes = 1, .skip_bad = true});
-  BatchLoader loader(streamed, {{3, 4, 5}});
+  std::vector<std::string> left_out;
+  const auto note = [&](const std::string& problem) { left_out.push_back(problem); };
+  DecodedCache(data, data.split("all"), {.size = 16, .skip_bad = true, .left_out = note});
+  CHECK(left_out.size() == 2);
+  left_out.clear();
+  const DecodedCache streamed(data, data.split("all"), {.size = 16, .memory_bytes = 1, .skip_bad = true, .left_out = note});
+  BatchLoader loader(streamed, {{3, kPadding, 4, 5}});
   std::vector<int64_t> positions;
   std::vector<uint8_t> pixels;
   REQUIRE(loader.next(positions, pixels));
-  CHECK(positions == std::vector<int64_t>{3, kPadding, 5});
+  CHECK(positions == std::vector<int64_t>{3, kPadding, kPadding, 5});
+  REQUIRE(left_out.size() == 1);
+  CHECK_THAT(left_out[0], contains("a/004.jpg"));
   const DecodedCache strict(data, data.split("all"), {.size = 16, .memory_bytes = 1});
   BatchLoader failing(strict, {{3, 4, 5}});
   CHECK_THROWS_WITH(failing.next(positions, pixels), contains("a/004.jpg"));

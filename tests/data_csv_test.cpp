@@ -225,4 +225,8 @@ TEST_CASE("affectnet layout: annotations of any type, -2 is invalid", "[data]") 
   DatasetOptions skip;
   skip.skip_bad = true;
   CHECK(open_dataset(dir.path.string(), skip).size() == 2);
+  CHECK_THAT(open_dataset(dir.path.string(), skip).contents().bad_rows.at(0), contains("3.jpg"));
+  // Where nobody shows contempt it is AffectNet of seven classes.
+  annotate("1_exp.npy", npy_of(header_of("<i8", "()"), raw<int64_t>({6})));
+  CHECK(open_dataset(dir.path.string(), skip).classes() == std::vector<std::string>{"neutral", "happy", "sad", "surprise", "fear", "disgust", "anger"});
 }

@@ -25,14 +25,16 @@ TEST_CASE("inspect: equal pictures, conflicting classes, leaks between splits, c
     if (picture > 0) image.pixels[size_t(picture)] = 200;
     return image;
   };
+  contents.bad_rows = {"list.csv:7: there is no file"};
   const Dataset dataset(contents, {});
   const Inspection found = inspect(dataset);
   CHECK(found.duplicates == std::vector<std::vector<size_t>>{{0, 2}, {3, 4}, {5, 6}});
   CHECK(found.conflicts == std::vector<std::vector<size_t>>{{3, 4}, {5, 6}});
   CHECK(found.across_splits == std::vector<std::vector<size_t>>{{0, 2}});
   CHECK(found.constant == std::vector<size_t>{7});
-  REQUIRE(found.unreadable.size() == 1);
-  CHECK_THAT(found.unreadable[0], contains("row 8"));
+  REQUIRE(found.unreadable.size() == 2);
+  CHECK_THAT(found.unreadable[0], contains("list.csv:7"));
+  CHECK_THAT(found.unreadable[1], contains("row 8"));
   CHECK(found.sizes == std::map<std::string, size_t>{{"4x4x1", 8}, {"4x8x1", 1}});
   CHECK(found.counts.at("train") == std::vector<size_t>{3, 3, 1});
   CHECK(found.counts.at("test") == std::vector<size_t>{1, 1, 0});

@@ -50,9 +50,9 @@ TEST_CASE("CutMix's rectangle is the partner's share", "[train][mix]") {
   CHECK((both > 200 && both < 300));   // evenly, within 4 deviations
 }
 
-TEST_CASE("rows that are not known stay out of the mix", "[train][mix]") {
-  const std::vector<double> rows{1, 0, 0, 0, 0, 1, 1, 0};   // the second is not labelled: its partner, the third, stays
-  CHECK(mixed_rows(rows, 2, 0.75) == std::vector<double>{1, 0, 0, 0, 0, 1, 1, 0});
+TEST_CASE("what is not known stays out of the mix", "[train][mix]") {
+  const std::vector<double> rows{1, 0, 0, 0, 0, 1, 1, 0};   // the second is not labelled: of it and the third, the third's part counts
+  CHECK(mixed_rows(rows, 2, 0.75) == std::vector<double>{1, 0, 0, 0.25, 0, 0.75, 1, 0});
   CHECK(mixed_rows(std::vector<double>{1, 0, 0, 1}, 2, 0.75) == std::vector<double>{0.75, 0.25, 0.25, 0.75});
   const std::vector<float> values = mixed_values(std::vector<float>{1, NAN, 0.5f, 0}, 0.75);
   CHECK(values[0] == 0.75f);

@@ -10,6 +10,7 @@
 #include "tests/catch.h"
 #include "tests/op_data.h"
 #include "tests/op_shader.h"
+#include "tools/train/settings.h"
 #include "tools/train/step_graph.h"
 
 using namespace vkfer;
@@ -186,4 +187,18 @@ TEST_CASE("optimizers: a parameter larger than a group is alone and cut within w
       }
     }
   CHECK(launches == 8);  // 392 MiB in four, the others whole
+}
+
+TEST_CASE("Adam's epsilon is torch's or Keras'", "[optimizer]") {
+  for (const char* name : {"adam", "adamw"}) {
+    const OptimizerDef& adam = find_optimizer(name);
+    CHECK(adam.attrs({}).text("epsilon", "") == "torch");
+    CHECK(adam.attrs({.keras_epsilon = true}).text("epsilon", "") == "keras");
+    CHECK(adam.hyper({}, 0.1, 1)[3] == 1e-8f);
+    CHECK(adam.hyper({.keras_epsilon = true}, 0.1, 1)[3] == 1e-7f);
+  }
+  TrainSettings s;
+  CHECK_FALSE(s.optimizer_settings().keras_epsilon);
+  s.adam_epsilon = "keras";
+  CHECK(s.optimizer_settings().keras_epsilon);
 }

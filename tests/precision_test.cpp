@@ -272,3 +272,32 @@ TEST_CASE("precision: what is not finite is found wherever it is", "[precision][
       }
   CHECK(find(0, 0, 1) == 0);
 }
+
+TEST_CASE("precision: a batch that is not finite leaves running statistics as they were", "[precision][device]") {
+  const int64_t c = 8;
+  for (const int64_t rows : {int64_t(4), int64_t(4096)}) {   // in one launch, and in parts
+    Graph g;
+    const Value x = g.input("x", {{rows, c}});
+    std::vector<Value> in{x};
+    for (const char* name : {"gamma", "beta", "mean", "var"}) in.push_back(g.input(name, {{c}}));
+    const std::vector<Value> out = g.add(ops::batch_norm, {{"momentum", 0.1}}, in, "norm");
+    for (const Value v : out) g.output(v);
+    States states(test_device());
+    Executor executor(test_device(), g, make_plan(g, target_for(test_device().info())), states);
+    std::vector<float> values(size_t(rows * c));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = float(i % 7) - 3;
+    values[size_t(c) + 2] = INFINITY;
+    values[size_t(2 * c) + 5] = NAN;
+    executor.write(x, values);
+    for (size_t i = 1; i < in.size(); ++i) executor.write(in[i], std::vector<float>(size_t(c), 0.5f));
+    executor.run();
+    const std::vector<float> mean = executor.read(out[3]), var = executor.read(out[4]);
+    for (size_t k = 0; k < size_t(c); ++k) {
+      INFO(rows << " rows, channel " << k);
+      const bool spoilt = k == 2 || k == 5;
+      CHECK((mean[k] == 0.5f) == spoilt);
+      CHECK((var[k] == 0.5f) == spoilt);
+      CHECK((std::isfinite(mean[k]) && std::isfinite(var[k])));
+    }
+  }
+}

@@ -54,7 +54,7 @@ TEST_CASE("recipes: every built-in one resolves, and its network is the study's"
   };
   const std::map<std::string, Known> known{
       {"r0-resnet50", {8, 24'835'082, 1'247'370, true}}, {"r0-vgg16", {8, 15'175'626, 460'938, true}},
-      {"r1-resnet50", {7, 23'526'473, 0}}, {"r1-resnet50-v2", {7, 23'526'473, 0}}, {"r2-vgg19", {7, 20'027'975, 0}},
+      {"r1-resnet50", {7, 23'526'473, 0}}, {"r1-resnet50-v2", {7, 23'526'473, 0}}, {"r1-resnet50-v2-15", {7, 23'526'473, 0}}, {"r2-vgg19", {7, 20'027'975, 0}},
       {"r2-random-init", {7, 20'027'975, 0}}, {"r3-vgg16", {8, 0, 133'384}}, {"r3-mobilenetv2", {8, 0, 329'992}},
       {"r3-vgg16-va", {0, 0, 131'842}}, {"r3-mobilenetv2-va", {0, 0, 328'450}},
       {"r4-vgg16", {7, 14'735'879, 7'099'399, true}}, {"r4-compact-resnet", {7, 481'551, 0}},

@@ -41,7 +41,8 @@ struct Walk {
 
 // Steps of a chunk: for reductions, so that the chunks fill the device and no sum grows long; for maps, a lane's fair share.
 int64_t reduction_chunk(const Lowering& l, const Walk& w, Slice batch) {
-  const int64_t steps = w.steps(batch), wanted = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, w.span);
+  const int64_t filling = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, w.span);
+  const int64_t steps = w.steps(batch), wanted = std::min(filling, divide_round_up(kMostFillingSlices, w.parts_per_chunk()));
   return divide_round_up(steps, std::min(steps, std::max(wanted, divide_round_up(steps, kMostSummed))));
 }
 int64_t map_chunk(const Lowering& l, const Walk& w) {
@@ -131,8 +132,9 @@ void train_reference(const Attrs& attrs, std::span<const HostTensor> in, std::sp
       out[0][i] = activate(activation_of(attrs), z);
     }
     out[1][k] = mean, out[2][k] = invstd;
-    out[3][k] = (1 - momentum) * in[3][k] + momentum * mean;
-    out[4][k] = (1 - momentum) * in[4][k] + momentum * m2 / double(rows - 1);
+    const auto follow = [&](double old, double now) { return std::isfinite(now) ? (1 - momentum) * old + momentum * now : old; };
+    out[3][k] = follow(in[3][k], mean);
+    out[4][k] = follow(in[4][k], m2 / double(rows - 1));
   }
 }
 

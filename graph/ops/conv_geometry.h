@@ -67,6 +67,10 @@ void lower_depthwise(Lowering&, const ConvGeometry&, const Epilogue&);
 void lower_depthwise_grad_input(Lowering&, const ConvGeometry&);
 void lower_depthwise_grad_filter(Lowering&, const ConvGeometry&);
 
+// Slices of a reduction that are there to fill the device, not to bound the rounding error: at most. One lane adds up an element's
+// partial results one after another, and beyond some hundreds that takes longer than more lanes before it save.
+constexpr int64_t kMostFillingSlices = 512;
+
 // Adds up `slices` partial results of `count` floats each, lying `count` apart.
 void sum_slices(Lowering&, Binding partial, Binding out, int64_t count, int64_t slices);
 

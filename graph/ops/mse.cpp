@@ -24,7 +24,10 @@ std::vector<TensorDesc> grad_shape(const Attrs&, std::span<const TensorDesc> in,
   return {in[0]};
 }
 
-double count(const HostTensor& mask) { return std::max(std::accumulate(mask.data.begin(), mask.data.end(), 0.0), 1.0); }
+double count(const HostTensor& mask) {
+  const double sum = std::accumulate(mask.data.begin(), mask.data.end(), 0.0);
+  return sum > 0 ? sum : 1;
+}
 
 void mse_reference(const Attrs&, std::span<const HostTensor> in, std::span<HostTensor> out) {
   for (size_t i = 0; i < in[0].data.size(); ++i) out[0][0] += in[2][i] * (in[0][i] - in[1][i]) * (in[0][i] - in[1][i]);

@@ -21,12 +21,15 @@ void preview_data(Arguments& a, Console& console) {
   TrainSettings s = resolve_settings(a, dataset.native_size());
   std::vector<size_t> chosen = labelled(dataset, "train", true);
   if (chosen.empty()) fail("data", "{} has no labelled training image. Fix: other data", dataset.source());
-  const int rows = int(std::min<size_t>(kRows, chosen.size()));
   std::vector<size_t> spread;
-  for (int r = 0; r < rows; ++r) spread.push_back(chosen[(size_t(r) * chosen.size() / size_t(rows) + size_t(r)) % chosen.size()]);  // classes may lie in turn
+  for (size_t r = 0, n = std::min<size_t>(kRows, chosen.size()); r < n; ++r)
+    spread.push_back(chosen[(r * chosen.size() / n + r) % chosen.size()]);  // classes may lie in turn
   const int size = s.size, channels = std::max(1, dataset.channels());
   Device device = open_device(a, console);
-  const DecodedCache cache(dataset, spread, {.size = size, .channels = channels, .resize = resize_on(device)});
+  const DecodedCache cache(dataset, spread, {.size = size, .channels = channels, .skip_bad = s.skip_bad, .resize = resize_on(device),
+                                             .left_out = [&](const std::string& problem) { console.notice("left out: " + problem); }});
+  const int rows = int(cache.size());
+  if (rows == 0) fail("data", "{}: none of the {} pictures to show could be read. Fix: vkfer data inspect names them", dataset.source(), spread.size());
 
   const int64_t n = int64_t(rows) * kVersions;
   Graph graph;
@@ -38,7 +41,7 @@ void preview_data(Arguments& a, Console& console) {
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < kVersions; ++v) {
       const std::span<const uint8_t> picture = cache.pixels(size_t(r));
-      const WarpRow row = warp_row(s.warp, s.seed, uint32_t(v), uint32_t(spread[size_t(r)]), size, picture, channels);
+      const WarpRow row = warp_row(s.warp, s.seed, uint32_t(v), uint32_t(cache.dataset_index(size_t(r))), size, picture, channels);
       pixels.insert(pixels.end(), picture.begin(), picture.end());
       tables.insert(tables.end(), row.begin(), row.end());
     }
@@ -58,7 +61,7 @@ void preview_data(Arguments& a, Console& console) {
     for (int v = 0; v <= kVersions; ++v) {
       const std::span<const uint8_t> picture =
           v == 0 ? cache.pixels(size_t(r)) : std::span<const uint8_t>(warped).subspan(size_t(r * kVersions + v - 1) * cache.bytes_per_image(), cache.bytes_per_image());
-      const Augmentation shift = v == 0 ? Augmentation{} : augmentation(s.seed, uint32_t(v - 1), uint32_t(spread[size_t(r)]), s.crop, s.flip ? 0.5f : 0.0f);
+      const Augmentation shift = v == 0 ? Augmentation{} : augmentation(s.seed, uint32_t(v - 1), uint32_t(cache.dataset_index(size_t(r))), s.crop, s.flip ? 0.5f : 0.0f);
       const Image seen = moved({size, size, channels, {picture.begin(), picture.end()}}, shift);
       for (int y = 0; y < size; ++y)
         std::copy_n(seen.pixels.begin() + ptrdiff_t(size_t(y) * row_bytes), row_bytes,

@@ -108,12 +108,27 @@ void check_agrees(const AskedTraining& asked, const TrainSettings& saved, const 
   check_agree(asked.recipe->settings, saved, "--recipe");
 }
 
+// What going on with a run reads in its config.json, but for the settings.
+static void check_config(const Json& config, const fs::path& path) {
+  try {
+    const Json &data = config.at("data"), &network = config.at("network");
+    for (const char* text : {"fingerprint", "source"}) data.at(text).get<std::string>();
+    for (const char* split : {"train", "val", "test"}) data.at("images").at(split).get<int>();
+    network.at("classes").get<std::vector<std::string>>();
+    network.at("trainable_parameters").get<int64_t>();
+    config.at("plan").is_object();
+  } catch (const nlohmann::json::exception& e) {
+    fail("run", "{}: {}. Fix: the file is damaged", (path / "config.json").string(), e.what());
+  }
+}
+
 TrainJob existing_job(const fs::path& path, Console& console) {
   TrainJob job;
   job.path = path;
   job.folder.emplace(RunFolder::open(path));
   job.config = read_config(path);
   job.settings = settings_from_json(job.config.value("settings", Json()), (path / "config.json").string());
+  check_config(job.config, path);
   // Of a network that came from a file the run keeps a copy.
   if (is_onnx_path(job.settings.model)) onnx_network((job.path / kNetworkCopy).string(), job.settings.model);
   make_paths_absolute(job.settings);

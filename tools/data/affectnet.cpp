@@ -105,8 +105,11 @@ DatasetContents open_affectnet(const fs::path& path, const DatasetOptions& optio
       }
     }
   }
-  bad.add_warning(contents.warnings);
+  bad.hand_over(contents);
   if (labelled) contents.classes = kAffectNetClasses;
+  // AffectNet-7 is AffectNet-8 without its last class.
+  const int contempt = int(kAffectNetClasses.size()) - 1;
+  if (labelled && std::ranges::none_of(contents.samples, [&](const Sample& s) { return s.label == contempt; })) contents.classes.pop_back();
   contents.decode = [path](const Sample& sample) { return read_image(path / sample.id); };
   contents.file = [path](const Sample& sample) { return ImageFile{path / sample.id}; };
   return contents;

@@ -105,6 +105,7 @@ void DecodedCache::fill() {
   for (size_t i = 0; auto decoded = workers.next(); ++i) {
     if (!decoded->image) {
       skipped_.push_back(decoded->problem);
+      if (options_.left_out) options_.left_out(decoded->problem);
       continue;
     }
     if (options_.channels == 0 && decoded->image->channels > channels_) {
@@ -150,6 +151,11 @@ BatchLoader::BatchLoader(const DecodedCache& cache, std::vector<std::vector<int6
 
 BatchLoader::~BatchLoader() = default;
 
+void BatchLoader::leave_out(int64_t& position, const std::string& problem) const {
+  position = kPadding;
+  if (cache_->options_.left_out) cache_->options_.left_out(problem);
+}
+
 bool BatchLoader::next(std::vector<int64_t>& positions, std::vector<uint8_t>& pixels) {
   if (at_ == batches_.size()) return false;
   positions = batches_[at_++];
@@ -161,7 +167,7 @@ bool BatchLoader::next(std::vector<int64_t>& positions, std::vector<uint8_t>& pi
     if (prefetch_) {
       Decoded decoded = *prefetch_->workers.next();
       if (decoded.image) scaler.put(std::move(*decoded.image), place);
-      else positions[i] = kPadding;  // padding already, or a bad image that skip_bad leaves out
+      else if (positions[i] != kPadding) leave_out(positions[i], decoded.problem);
     } else if (positions[i] != kPadding) {
       const auto from = cache_->pixels(static_cast<size_t>(positions[i]));
       std::memcpy(place, from.data(), bytes);

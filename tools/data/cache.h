@@ -25,6 +25,8 @@ struct CacheOptions {
   bool skip_bad = false;                    // leave out images that do not decode, and count them
   Resize resize;                            // may be empty where every image already is [size, size]
   std::function<void(size_t done, size_t total)> progress;  // may be empty
+  std::function<void(const std::string& problem)> left_out; // may be empty: of each image that skip_bad leaves out, whenever it is read;
+                                                            // called on the thread that uses the cache or loader
 };
 
 class DecodedCache {
@@ -74,6 +76,7 @@ class BatchLoader {
 
  private:
   struct Prefetch;
+  void leave_out(int64_t& position, const std::string& problem) const;
   const DecodedCache* cache_;
   std::vector<std::vector<int64_t>> batches_;
   size_t at_ = 0;

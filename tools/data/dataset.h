@@ -23,7 +23,7 @@ struct Sample {
   int label = -1;  // index into classes(); -1: unlabelled
   float valence = std::numeric_limits<float>::quiet_NaN();  // in -1..1; NaN: unknown
   float arousal = std::numeric_limits<float>::quiet_NaN();
-  float weight = 1;
+  float weight = 1;  // in the training loss: that of a batch is the sum of weight * loss over the sum of weights
   Split split = Split::unassigned;
   size_t entry = 0;  // where the source finds its bytes
   std::vector<float> distribution{};  // over the classes, 1 together, where several people disagree (FER+); empty: the label alone
@@ -58,6 +58,7 @@ struct DatasetContents {
   int channels = 0;  // 0: find native_size and channels by looking at some images
   bool synthetic = false;
   std::vector<std::string> warnings;
+  std::vector<std::string> bad_rows;   // what was wrong with each row or file that skip_bad left out
   std::function<ImageFile(const Sample&)> file;                  // empty, or an empty path: it is no file of its own
   std::function<std::vector<std::byte>(const Sample&)> encoded;  // of a source whose pictures are whole image files, but not on disk
 };

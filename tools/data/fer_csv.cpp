@@ -98,7 +98,7 @@ DatasetContents open_fer_csv(const std::filesystem::path& path, const DatasetOpt
     else
       bad.report(problem);
   }
-  bad.add_warning(contents.warnings);
+  bad.hand_over(contents);
   if (options.votes != VoteMode::none) apply_votes(path, options.votes, contents);
   else if (columns.emotion < 0) contents.warnings.push_back("no emotion column: the images are unlabelled and serve as test");
   contents.native_size = side;

@@ -39,6 +39,7 @@ const char* split_name(Split s) {
 
 Inspection inspect(const Dataset& dataset, const std::function<void(size_t, size_t)>& progress) {
   Inspection found;
+  found.unreadable = dataset.contents().bad_rows;
   std::map<Hash, std::vector<size_t>> pictures;
   for (size_t i = 0; i < dataset.size(); ++i) {
     const Sample& s = dataset.sample(i);

@@ -16,7 +16,7 @@ struct Inspection {
   std::vector<std::vector<size_t>> conflicts;          // of these, those with several classes
   std::vector<std::vector<size_t>> across_splits;      // of these, those in the training split and in another one
   std::vector<size_t> constant;                        // one colour throughout
-  std::vector<std::string> unreadable;                 // the error of each
+  std::vector<std::string> unreadable;                 // the error of each, rows of the listing that skip_bad left out first
 };
 
 // Decodes every picture. Pictures are equal when all their pixels are.

@@ -149,7 +149,7 @@ DatasetContents open_manifest(const std::filesystem::path& path, const DatasetOp
     rows->push_back(std::move(row));
   }
   DatasetContents contents;
-  bad.add_warning(contents.warnings);
+  bad.hand_over(contents);
   contents.classes = assign_labels(*rows);
   for (const Row& row : *rows) contents.samples.push_back(row.sample);
   contents.file = [rows, folder](const Sample& sample) { return ImageFile{folder / (*rows)[sample.entry].image, (*rows)[sample.entry].box}; };

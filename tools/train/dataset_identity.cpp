@@ -16,6 +16,7 @@ std::string fingerprint(const Dataset& dataset, bool valence_arousal) {
     const Sample& s = dataset.sample(i);
     add(fmt::format("{}\t{}\t{}\n", s.id, s.label, int(s.split)));
     for (const float p : s.distribution) add(fmt::format("{}\t", p));
+    if (s.weight != 1) add(fmt::format("weight {}\t", s.weight));
     if (valence_arousal) add(fmt::format("{}\t{}\n", s.valence, s.arousal));
   }
   return fmt::format("{:08x}-{}", uint32_t(crc), dataset.size());

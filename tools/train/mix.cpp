@@ -74,14 +74,10 @@ SoftTargets soft_targets(std::span<const double> rows, std::span<const float> cl
 }
 
 std::vector<double> mixed_rows(std::span<const double> rows, size_t classes, double share) {
-  std::vector<double> out(rows.begin(), rows.end());
+  std::vector<double> out(rows.size());
   const size_t n = rows.size() / classes;
-  const auto row = [&](size_t i) { return rows.subspan(i * classes, classes); };
-  const auto ignored = [&](size_t i) { return std::ranges::all_of(row(i), [](double p) { return p == 0; }); };
-  for (size_t i = 0; i < n; ++i) {
-    if (ignored(i) || ignored(n - 1 - i)) continue;
-    for (size_t c = 0; c < classes; ++c) out[i * classes + c] = share * row(i)[c] + (1 - share) * row(n - 1 - i)[c];
-  }
+  for (size_t i = 0; i < n; ++i)
+    for (size_t c = 0; c < classes; ++c) out[i * classes + c] = share * rows[i * classes + c] + (1 - share) * rows[(n - 1 - i) * classes + c];
   return out;
 }
 

@@ -28,9 +28,10 @@ struct SoftTargets {
   float scale = 0;                // 1 / the weights of the classes in the batch; 0 where no row has one
 };
 
-// Rows [n,k] of probabilities; a row of zeros is ignored. With rows of one class this is what softmax_cross_entropy computes.
+// Rows [n,k] of probabilities, each times its image's weight; a row of zeros is ignored. With rows of one class and weight 1 this is what
+// softmax_cross_entropy computes.
 SoftTargets soft_targets(std::span<const double> rows, std::span<const float> class_weights, double smoothing);
-// share * rows + (1 - share) * those of the partners; a row whose partner is ignored stays as it is, and one that is ignored itself is.
+// share * rows + (1 - share) * those of the partners: where nobody knows one of the two, the other's part alone counts.
 std::vector<double> mixed_rows(std::span<const double> rows, size_t classes, double share);
 // The same for a number an image, NaN where it is not known: known only where both are.
 std::vector<float> mixed_values(std::span<const float> values, double share);

@@ -18,7 +18,7 @@ Hyper adam_hyper(const OptimizerSettings& s, double lr, int64_t step) {
   return {float(lr),
           float(s.beta1),
           float(s.beta2),
-          float(s.epsilon),
+          s.keras_epsilon ? 1e-7f : 1e-8f,
           float(s.weight_decay),
           float(1 / (1 - std::pow(s.beta1, double(step)))),
           float(1 / (1 - std::pow(s.beta2, double(step)))),
@@ -32,9 +32,9 @@ std::span<const OptimizerDef> optimizers() {
       {"sgd", "SGD with momentum", &ops::sgd, {"momentum"}, 0.05, 1e-4,
        [](const OptimizerSettings& s) { return Attrs{{"nesterov", s.nesterov}}; }, sgd_hyper},
       {"adam", "Adam (Kingma and Ba, 2015)", &ops::adam, {"adam_m", "adam_v"}, 1e-3, 0,
-       [](const OptimizerSettings&) { return Attrs{{"decoupled", false}, {"epsilon", "torch"}}; }, adam_hyper},
+       [](const OptimizerSettings& s) { return Attrs{{"decoupled", false}, {"epsilon", s.keras_epsilon ? "keras" : "torch"}}; }, adam_hyper},
       {"adamw", "AdamW (Loshchilov and Hutter, 2019)", &ops::adam, {"adam_m", "adam_v"}, 2e-3, 1e-2,
-       [](const OptimizerSettings&) { return Attrs{{"decoupled", true}, {"epsilon", "torch"}}; }, adam_hyper},
+       [](const OptimizerSettings& s) { return Attrs{{"decoupled", true}, {"epsilon", s.keras_epsilon ? "keras" : "torch"}}; }, adam_hyper},
   };
   return table;
 }

@@ -14,7 +14,8 @@ namespace vkfer {
 struct OptimizerSettings {
   double momentum = 0.9;      // sgd
   bool nesterov = false;      // sgd
-  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // adam, adamw
+  double beta1 = 0.9, beta2 = 0.999;  // adam, adamw
+  bool keras_epsilon = false;         // 1e-7, before the bias correction, as Keras has it; not: 1e-8 after it, as torch
   double weight_decay = 0;    // applied to every parameter, as torch does
   double clip_norm = 0;       // the norm of all gradients together is kept below; 0: it is not
   bool ema = false;           // averages of the parameters are kept, see kAverage

@@ -156,7 +156,9 @@ Json read_config(const fs::path& run) {
   if (!is_run(run)) fail("run", "{}: no run there (config.json is missing)", run.string());
   const std::vector<std::byte> bytes = read_file(run / "config.json", kMaxConfigBytes);
   try {
-    return Json::parse(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data()) + bytes.size());
+    Json config = Json::parse(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data()) + bytes.size());
+    if (!config.is_object()) fail("run", "{}: got {}, expected an object. Fix: the file is damaged", (run / "config.json").string(), config.type_name());
+    return config;
   } catch (const nlohmann::json::exception& e) {
     fail("run", "{}: {}", (run / "config.json").string(), e.what());
   }

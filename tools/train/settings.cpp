@@ -31,7 +31,7 @@ const Json& before_it_existed() {
                               {"split_seed", 0}, {"class_weights", ""}, {"focal_gamma", 0}, {"clip_norm", 0}, {"ema", 0},
                               {"votes", ""}, {"rotate", 0}, {"shift", 0}, {"shear", 0}, {"zoom", 0}, {"perspective", 0}, {"brightness", 0}, {"contrast", 0}, {"saturation", 0}, {"erase", 0}, {"mixup", 0}, {"cutmix", 0},
                               {"va_only", false}, {"va_loss", "mse"}, {"task_weights", ""}, {"norm_decay", true}, {"backbone_rate", 1},
-                              {"freeze_epochs", 0}, {"unfreeze_blocks", 0}};
+                              {"freeze_epochs", 0}, {"unfreeze_blocks", 0}, {"adam_epsilon", "torch"}};
   return values;
 }
 
@@ -72,6 +72,7 @@ OptimizerSettings TrainSettings::optimizer_settings() const {
   OptimizerSettings s;
   s.momentum = momentum;
   s.nesterov = nesterov;
+  s.keras_epsilon = adam_epsilon == "keras";
   s.weight_decay = weight_decay;
   s.clip_norm = clip_norm;
   s.ema = ema > 0;
@@ -168,8 +169,12 @@ void check_settings(const TrainSettings& s) {
   if (s.focal_gamma > 0 && s.mix.any()) fail("--focal-gamma", "got {} with --mixup or --cutmix: the focal factor is of one class. Fix: leave one of them out", s.focal_gamma);
   if (s.focal_gamma > 0 && vote_mode(s.votes) == VoteMode::probability)
     fail("--focal-gamma", "got {} with --votes probability: the focal factor is of one class. Fix: leave one of them out, or --votes majority", s.focal_gamma);
+  if (s.adam_epsilon != "torch" && s.adam_epsilon != "keras") fail("--adam-epsilon", "got '{}', expected torch or keras", s.adam_epsilon.substr(0, 100));
   if (s.va_loss != "mse" && s.va_loss != "ccc") fail("--va-loss", "got '{}', expected mse or ccc", s.va_loss.substr(0, 100));
   s.loss_weights();
+  if (!s.answers_affect() && s.va_loss != "mse") fail("--va-loss", "got {}, but the network does not answer valence and arousal. Fix: --va, or leave it out", s.va_loss);
+  if (!s.answers_affect() && !s.task_weights.empty())
+    fail("--task-weights", "got {}, but the network does not answer valence and arousal. Fix: --va, or leave it out", s.task_weights.substr(0, 100));
   within("--backbone-rate", s.backbone_rate, 0.0, 1e3);
   check_monitor(find_monitor(s.monitored()), !s.va_only, s.answers_affect());
   if (s.va_only) check_va_only(s);
@@ -208,6 +213,7 @@ TrainSettings resolve_settings(TrainSettings s, int data_size) {
   if (s.drop_epochs == 0) s.drop_epochs = std::max(1.0, std::ceil(s.epochs / 3.0));
   if (s.split_seed == 0) s.split_seed = s.seed;
   if (s.crop == -1) s.crop = s.size / 12;
+  if (s.crop >= s.size) fail("--crop", "got {}, but faces of {}x{} would be shifted out of sight. Fix: --crop {}", s.crop, s.size, s.size, s.size / 12);
   return s;
 }
 

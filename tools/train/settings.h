@@ -25,6 +25,7 @@ struct TrainSettings {
   double lr = -1;                  // -1: the optimizer's default
   double momentum = 0.9;
   bool nesterov = false;
+  std::string adam_epsilon = "torch";  // or keras, see OptimizerSettings
   double weight_decay = -1;        // -1: the optimizer's default
   bool norm_decay = true;          // false: biases and norms do not decay
   double backbone_rate = 1;        // the backbone's learning rate, of the head's
@@ -90,6 +91,7 @@ void for_each_setting(Settings& s, F&& f) {
   f("lr", s.lr);
   f("momentum", s.momentum);
   f("nesterov", s.nesterov);
+  f("adam_epsilon", s.adam_epsilon);
   f("weight_decay", s.weight_decay);
   f("schedule", s.schedule);
   f("warmup_epochs", s.warmup_epochs);

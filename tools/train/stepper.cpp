@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "runtime/error.h"
@@ -28,12 +29,19 @@ float share(std::span<const T> piece, std::span<const T> all, Weight weight) {
   return whole > 0 ? float(sum(piece) / whole) : 0;
 }
 
-bool is_known(float x) { return !std::isnan(x); }
+// What each counts for: nothing where it is not known.
+std::vector<float> mask_of(std::span<const float> values, std::span<const float> weights) {
+  std::vector<float> mask;
+  for (size_t i = 0; i < values.size(); ++i) mask.push_back(std::isnan(values[i]) ? 0 : weights.empty() ? 1 : weights[i]);
+  return mask;
+}
 
-void write_regression(Executor& e, const Regression& r, std::span<const float> piece, std::span<const float> all) {
+void write_regression(Executor& e, const Regression& r, std::span<const float> all, std::span<const float> weights, int piece, int pieces) {
   if (!r.prediction || all.empty()) return;
-  write_targets(e, r, piece);
-  if (r.share) e.write(r.share, std::vector<float>{share(piece, all, is_known)});
+  write_targets(e, r, part(all, piece, pieces), part(weights, piece, pieces));
+  if (!r.share) return;
+  const std::vector<float> mask = mask_of(all, weights);
+  e.write(r.share, std::vector<float>{share(part(std::span<const float>(mask), piece, pieces), std::span<const float>(mask), std::identity())});
 }
 
 // For the optimizer's part of a step.
@@ -46,11 +54,11 @@ void write_update(Executor& e, const StepGraph& s, const StepInputs& in) {
 
 }  // namespace
 
-void write_targets(Executor& e, const Regression& r, std::span<const float> values) {
-  std::vector<float> target, mask;
-  for (const float v : values) target.push_back(is_known(v) ? v : 0), mask.push_back(is_known(v));
+void write_targets(Executor& e, const Regression& r, std::span<const float> values, std::span<const float> weights) {
+  std::vector<float> target;
+  for (const float v : values) target.push_back(std::isnan(v) ? 0 : v);
   e.write(r.target, target);
-  e.write(r.mask, mask);
+  e.write(r.mask, mask_of(values, weights));
 }
 
 Stepper::Stepper(Device& device, States& states, StepPlan plan) : plan_(std::move(plan)) {
@@ -92,8 +100,8 @@ void Stepper::submit_piece(const StepInputs& in, int piece) {
   }
   const auto weight_of = [&](int32_t label) { return label < 0 ? 0 : class_weights_[size_t(label)]; };
   if (s.class_share) e.write(s.class_share, std::vector<float>{share(part(in.labels, piece, pieces), in.labels, weight_of)});
-  write_regression(e, s.valence, part(in.valence, piece, pieces), in.valence);
-  write_regression(e, s.arousal, part(in.arousal, piece, pieces), in.arousal);
+  write_regression(e, s.valence, in.valence, in.weights, piece, pieces);
+  write_regression(e, s.arousal, in.arousal, in.weights, piece, pieces);
   if (s.first) e.write(s.first, std::vector<float>{piece == 0 ? 1.0f : 0.0f});
   e.submit();
 }

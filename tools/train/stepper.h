@@ -20,6 +20,7 @@ struct StepInputs {
   std::span<const float> warp = {};  // [n,20]; networks with warp
   double ema_decay = 0;              // of this step; networks with averages
   std::span<const float> valence = {}, arousal = {};  // [n], NaN: unknown; empty for networks without them
+  std::span<const float> weights = {};                // [n], of the images in the losses of valence and arousal; empty: 1 each
   std::span<const uint8_t> partner_pixels = {};       // networks that mix: as pixels, augment and warp
   std::span<const int32_t> partner_augment = {};
   std::span<const float> partner_warp = {}, share = {};  // share [n,s,s,1]
@@ -28,8 +29,8 @@ struct StepInputs {
   std::span<const Hyper> joined_hyper = {};           // as StepGraph::joined_hyper
 };
 
-// What is known of a batch: [n], NaN where it is not.
-void write_targets(Executor&, const Regression&, std::span<const float> values);
+// What is known of a batch: [n], NaN where it is not. weights as in StepInputs.
+void write_targets(Executor&, const Regression&, std::span<const float> values, std::span<const float> weights = {});
 
 class Stepper {
  public:

@@ -105,7 +105,7 @@ void SweepStore::finish(int trial, int repeat, RunStatus status, const std::stri
   database_.run("DELETE FROM figures WHERE trial = ? AND repeat = ?", {int64_t(trial), int64_t(repeat)});
   for (const auto& [split, figures] : run.figures)
     for (size_t i = 0; i < figures.size(); ++i)
-      database_.run("INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?)", {int64_t(trial), int64_t(repeat), split, figures[i].first, int64_t(i), figures[i].second});
+      database_.run("INSERT OR REPLACE INTO figures VALUES (?, ?, ?, ?, ?, ?)", {int64_t(trial), int64_t(repeat), split, figures[i].first, int64_t(i), figures[i].second});
   transaction.commit();
 }
 

@@ -50,6 +50,17 @@ void check_affect(const Dataset& dataset, const TrainSettings& s, const MonitorD
     fail("data", "{}: no validation image whose valence and arousal are known. Fix: add a val folder, or --val-fraction 0.1", dataset.source());
 }
 
+bool has_weights(const Dataset& dataset) {
+  return std::ranges::any_of(dataset.split("train"), [&](size_t i) { return dataset.sample(i).weight != 1; });
+}
+
+void check_weights(const Dataset& dataset, const TrainSettings& s) {
+  if (std::ranges::none_of(dataset.split("train"), [&](size_t i) { return dataset.sample(i).weight > 0; }))
+    fail("data", "{}: every training image has the weight 0. Fix: correct its column 'weight'", dataset.source());
+  if (s.focal_gamma > 0 && !s.va_only && has_weights(dataset))
+    fail("--focal-gamma", "got {}, but {} gives its images weights, which the focal loss does not know. Fix: leave one of them out", s.focal_gamma, dataset.source());
+}
+
 NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   NetworkSettings n;
   n.model = &find_model(s.model);
@@ -66,7 +77,7 @@ NetworkSettings network_of(const TrainSettings& s, const Dataset& dataset) {
   n.focal_gamma = s.focal_gamma;
   n.warp = s.warp.any();
   n.mix = s.mix.any();
-  n.soft_targets = n.classes > 0 && (n.mix || vote_mode(s.votes) == VoteMode::probability);
+  n.soft_targets = n.classes > 0 && (n.mix || vote_mode(s.votes) == VoteMode::probability || has_weights(dataset));
   n.ccc = s.va_loss == "ccc";
   n.task_weights = s.loss_weights();
   n.backbone_rate = s.backbone_rate;
@@ -100,6 +111,7 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
       optimizer_(find_optimizer(settings.optimizer)), schedule_(find_schedule(settings.schedule)), monitor_(find_monitor(settings.monitored())), states_(device) {
   if (!settings.va_only) check_classes(dataset);
   if (settings.valence_arousal) check_affect(dataset, settings, monitor_);
+  check_weights(dataset, settings);
   const std::string driver = driver_text(device.info());
   const bool same_device = from && from->arithmetic.device == device.info().name && from->arithmetic.driver == driver;
   const Target target = same_device ? from->arithmetic.target : tuned_target(device.info(), hooks_.say);
@@ -133,6 +145,22 @@ Training::Training(Device& device, const Dataset& dataset, const TrainSettings& 
 
 std::vector<size_t> Training::samples(std::string_view split) const { return labelled(dataset_, split, settings_.valence_arousal, !settings_.va_only); }
 
+// What was there to train on may not have been readable.
+void Training::check_left(const DecodedCache& cache, std::string_view split) const {
+  if (cache.skipped().empty()) return;
+  std::vector<size_t> left(std::max<size_t>(1, classes_.size()));
+  for (size_t i = 0; i < cache.size(); ++i) {
+    const int label = cache.sample(i).label;
+    if (classes_.empty() || label >= 0) ++left[classes_.empty() ? 0 : size_t(label)];
+  }
+  const bool none = std::ranges::all_of(left, [](size_t n) { return n == 0; });
+  if (none) fail("data", "{}: none of the images of {} that are labelled could be read. Fix: repair them; vkfer data inspect names them", dataset_.source(), split);
+  const auto lost = std::ranges::find(left, size_t{0});
+  if (split == "train" && lost != left.end())
+    fail("data", "{}: none of the training images of class '{}' could be read. Fix: repair them; vkfer data inspect names them", dataset_.source(),
+         classes_[size_t(lost - left.begin())]);
+}
+
 void Training::decode() {
   CacheOptions options;
   options.size = settings_.size;
@@ -140,12 +168,15 @@ void Training::decode() {
   options.skip_bad = settings_.skip_bad;
   options.memory_bytes = hooks_.cache_bytes;
   options.resize = resize_on(device_);
+  options.left_out = [this](const std::string& problem) {   // when decoded per batch, in every epoch
+    constexpr size_t kNamed = 100;
+    if (left_out_.size() < kNamed && left_out_.insert(problem).second) say("left out: " + problem);
+  };
   const auto decode_split = [&](const char* split, const char* what) {
     if (hooks_.progress) options.progress = [this, what](size_t done, size_t total) { hooks_.progress(what, done, total); };
     auto cache = std::make_unique<DecodedCache>(dataset_, samples(split), options);
-    if (!cache->skipped().empty())
-      say(fmt::format("{} unreadable images left out of {}: {}{}", cache->skipped().size(), split, cache->skipped()[0],
-                      cache->skipped().size() > 1 ? ", ..." : ""));
+    if (!cache->skipped().empty()) say(fmt::format("{} unreadable images left out of {}", cache->skipped().size(), split));
+    check_left(*cache, split);
     return cache;
   };
   train_ = decode_split("train", "reading training images");
@@ -351,12 +382,13 @@ OptimizerSettings Training::optimizer_settings(int64_t index) const {
   return s;
 }
 
-// The votes of several people, or all of it the one class.
+// The votes of several people, or all of it the one class; times the image's weight.
 void Training::append_row(Batch& b, const Sample& sample) const {
   const size_t first = b.rows.size();
   b.rows.resize(first + class_weights_.size());
   if (!sample.distribution.empty()) std::ranges::copy(sample.distribution, b.rows.begin() + ptrdiff_t(first));
   else if (sample.label >= 0) b.rows[first + size_t(sample.label)] = 1;
+  for (size_t i = first; i < b.rows.size(); ++i) b.rows[i] *= double(sample.weight);
 }
 
 Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span<const uint8_t> pixels, int64_t index) const {
@@ -370,6 +402,7 @@ Training::Batch Training::batch_of(std::span<const int64_t> positions, std::span
     b.labels.push_back(sample.label);
     b.valence.push_back(sample.valence);
     b.arousal.push_back(sample.arousal);
+    b.weights.push_back(sample.weight);
     if (network_.soft_targets) append_row(b, sample);
     const Augmentation a = augmentation(settings_.seed, uint32_t(at_.epoch), number, settings_.crop, settings_.flip ? 0.5f : 0.0f);
     b.augment.insert(b.augment.end(), {a.flip, a.dy, a.dx, 0});
@@ -407,6 +440,7 @@ void Training::mix(Batch& b, std::span<const uint8_t> pixels, int64_t index) con
   if (network_.soft_targets) b.rows = mixed_rows(b.rows, class_weights_.size(), m.share);
   b.valence = mixed_values(b.valence, m.share);
   b.arousal = mixed_values(b.arousal, m.share);
+  b.weights = mixed_values(b.weights, m.share);
 }
 
 void Training::start_step(std::vector<int64_t> positions, const std::vector<uint8_t>& pixels) {
@@ -431,7 +465,7 @@ std::vector<Hyper> Training::hypers(const OptimizerSettings& settings, double lr
 
 void Training::submit(const Batch& b, std::span<const uint8_t> pixels, std::span<const Hyper> hyper, int64_t index) {
   stepper_->submit({.pixels = pixels, .augment = b.augment, .labels = b.labels, .hyper = hyper[0], .seed = settings_.seed, .index = index,
-                    .warp = b.warp, .ema_decay = ema_decay(settings_.ema, index), .valence = b.valence, .arousal = b.arousal,
+                    .warp = b.warp, .ema_decay = ema_decay(settings_.ema, index), .valence = b.valence, .arousal = b.arousal, .weights = b.weights,
                     .partner_pixels = b.partner_pixels, .partner_augment = b.partner_augment, .partner_warp = b.partner_warp, .share = b.share,
                     .targets = b.targets.targets, .target_scale = b.targets.scale, .joined_hyper = hyper.subspan(1)});
 }
@@ -488,7 +522,7 @@ bool Training::follow_loss_scale(double loss, const Step& step) {
 std::string Training::batch_text(const Step& step) const {
   const std::vector<int64_t>& positions = step.positions;
   std::string names;
-  constexpr size_t kNamed = 3;
+  constexpr size_t kNamed = 64;
   for (size_t i = 0; i < std::min(kNamed, positions.size()); ++i)
     names += (i ? ", " : "") + (positions[i] == kPadding ? "(unreadable)" : train_->sample(size_t(positions[i])).id);
   if (positions.size() > kNamed) names += fmt::format(" and {} more", positions.size() - kNamed);
@@ -518,6 +552,10 @@ bool Training::finish_epoch() {
   take_averages();
   const std::optional<Evaluation> val = evaluator_->evaluate(*val_, {}, progress);
   if (!val) return false;
+  if (val->images() == 0) fail("data", "{}: none of the {} validation images could be read. Fix: vkfer data inspect names them", dataset_.source(), val_->size());
+  if (!std::isfinite(val->loss()))
+    fail_diverged("the validation loss is {} after epoch {}, at learning rate {:.3g}. Fix: lower --lr; the last checkpoint is sound", val->loss(), at_.epoch + 1,
+                  rate(at_.order(steps_per_epoch_) - 1));
   const int64_t last = at_.order(steps_per_epoch_) - 1;
   const EpochRecord record{at_.epoch + 1, train_figures(), *val, rate(last), at_.epoch_seconds + seconds_since(epoch_start_)};
   at_.history.push_back(record);
@@ -545,7 +583,7 @@ std::vector<std::byte> Training::export_model() {
 }
 
 // The loss of a step says nothing of the weights that it leaves: gradients may overflow where the loss did not. Running
-// statistics follow the activations: the loss tells of those, and the loss scale of what a skipped step did to them.
+// statistics stay as they were where the batch's are not finite.
 void Training::check_finite(const std::string& name, std::span<const std::byte> bytes) const {
   const Value state = stepper_->graph().find(name);
   const bool trained = state && stepper_->graph().info(state).state.trainable;

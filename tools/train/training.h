@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,7 @@ class Training {
  private:
   using Clock = std::chrono::steady_clock;
   void decode();
+  void check_left(const DecodedCache&, std::string_view split) const;
   std::vector<size_t> samples(std::string_view split) const;
   NetworkSettings network_in(int phase) const;
   void build(const Target&, bool goes_on);
@@ -96,8 +98,8 @@ class Training {
   OptimizerSettings optimizer_settings(int64_t index) const;
   struct Batch {
     std::vector<int32_t> labels, augment;
-    std::vector<float> valence, arousal, warp;
-    std::vector<double> rows;            // [n,k], what each is to answer; with NetworkSettings::soft_targets only
+    std::vector<float> valence, arousal, weights, warp;
+    std::vector<double> rows;            // [n,k], what each is to answer times its weight; with NetworkSettings::soft_targets only
     SoftTargets targets;                 // of them
     // With NetworkSettings::mix only.
     std::vector<uint8_t> partner_pixels;
@@ -137,6 +139,7 @@ class Training {
   const MonitorDef& monitor_;
   std::vector<std::string> classes_;  // the data's; none with va_only
   std::vector<float> class_weights_;
+  std::set<std::string> left_out_;    // problems of pictures that were named
   std::unique_ptr<DecodedCache> train_, val_;
   std::unique_ptr<Sampler> sampler_;
   int64_t steps_per_epoch_ = 0;

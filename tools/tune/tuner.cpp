@@ -8,7 +8,7 @@
 
 #include "graph/plan.h"
 #include "graph/tuning.h"
-#include "runtime/error.h"
+#include "runtime/device_error.h"
 #include "tools/bench/lone_node.h"
 #include "tools/bench/spread.h"
 
@@ -19,8 +19,8 @@ constexpr double kLeastGain = 0.03;       // a candidate that wins by less is no
 constexpr double kHopeless = 2;           // so many times slower than the best in the first round: not timed again
 constexpr double kHalfError = 2e-3;       // a 16-bit result alone is off by up to 1e-3
 constexpr double kRounding = 1e-7;        // of the largest input: what sums that cancel are off by, whoever adds them up
-// The obvious engine takes minutes beyond this.
-double most_flops(DeviceType type) { return type == DeviceType::cpu ? 2e10 : 2e12; }
+// Beyond this the obvious engine takes minutes on a CPU, and on a GPU, in one launch, longer than drivers let it.
+double most_flops(DeviceType type) { return type == DeviceType::discrete ? 2e11 : 2e10; }
 
 using Outputs = std::vector<std::vector<float>>;
 
@@ -174,6 +174,8 @@ TunedProblem tune_problem(Device& device, const CountedProblem& what, const Targ
   }
   for (Candidate& c : t.candidates) try {
       if (c.rejected.empty()) c.rejected = examine(device, what.problem, apply_choice(profile, c.choice), oracle);
+    } catch (const DeviceLost&) {   // no other candidate can be tried
+      throw;
     } catch (const Error& e) {
       c.rejected = e.what();
     }
