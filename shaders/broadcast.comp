@@ -37,6 +37,7 @@ float less_product(float a, float n, float b) {
 // a - n b with n = floor or trunc of a / b, put right where rounding the quotient took n one too far.
 float mod_of(float a, float b) {
   const bool negative = kFunction == kMod ? b < 0.0 : a < 0.0;
+  if (is_inf(b) && !is_inf(a) && !is_nan(a)) return kFunction == kMod && a != 0.0 && (a < 0.0) != negative ? b : a;
   float r = less_product(a, kFunction == kMod ? floor(a / b) : trunc(a / b), b);
   if (negative ? r > 0.0 : r < 0.0) r += negative ? -abs(b) : abs(b);
   if (abs(r) >= abs(b)) r -= negative ? -abs(b) : abs(b);

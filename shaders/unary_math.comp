@@ -50,10 +50,10 @@ float value(float x) {
     case kLeakyRelu: return x < 0.0 ? push.alpha * x : x;
     case kSelu: return push.gamma * (x > 0.0 ? x : push.alpha * expm1_of(x));
     case kCelu: return x > 0.0 ? x : push.alpha * expm1_of(x / push.alpha);
-    case kHardSigmoid: return clamp(push.alpha * x + push.beta, 0.0, 1.0);
+    case kHardSigmoid: return is_nan(x) ? x : clamp(push.alpha * x + push.beta, 0.0, 1.0);
     case kHardSwish: return x * clamp(push.alpha * x + push.beta, 0.0, 1.0);
     case kThresholdedRelu: return x > push.alpha ? x : 0.0;
-    case kClip: return min(max(x, push.lo), push.hi);
+    case kClip: return is_nan(x) ? x : min(max(x, push.lo), push.hi);
     case kGelu: return 0.5 * x * (1.0 + erf_of(x * 0.707106781186548));
     case kGeluTanh: return 0.5 * x * (1.0 + tanh_of(gelu_tanh_inner(x)));
     case kMish: return x * tanh_of(softplus_of(x));

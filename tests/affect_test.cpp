@@ -39,6 +39,13 @@ TEST_CASE("continuous metrics: what is undefined says so", "[metrics]") {
   CHECK(std::isnan(continuous_metrics(truth, same).r2));
   CHECK(std::isnan(continuous_metrics(same, same).ccc));
   CHECK(continuous_metrics(truth, truth).ccc == Approx(1));
+  // Of many equal numbers the mean is rounded.
+  const std::vector<double> constant(350, 0.3);
+  std::vector<double> varied;
+  for (int i = 0; i < 350; ++i) varied.push_back(i % 7 * 0.1);
+  CHECK(std::isnan(continuous_metrics(varied, constant).r2));
+  CHECK(std::isnan(continuous_metrics(varied, constant).pearson));
+  CHECK(std::isnan(continuous_metrics(constant, varied).pearson));
 }
 
 namespace {

@@ -119,6 +119,17 @@ TEST_CASE("tool: bad files are refused, and nothing is written", "[cli]") {
   expect_refused(place, "train --va-loss ccc", "does not answer valence and arousal");
   expect_refused(place, "train --adam-epsilon 1e-7", "expected torch or keras");
   expect_refused(place, "train --size 16 --crop 16", "out of sight");
+  expect_refused(place, "train --seed -1", "expected 0 or more");
+  expect_refused(place, "infer x.png --csv o --jsonl ./o", "is the file of --csv, too");
+  expect_refused(place, "export --onnx x --safetensors x", "is the file of --onnx, too");
+  expect_refused(place, "eval --csv bad/x.csv --predictions bad/../bad/x.csv", "is the file of --csv, too");
+  expect_refused(place, "train --data d\xe9", "not UTF-8");
+  fs::create_directories(place.path / "latin1/train/\xfc");
+  fs::create_directories(place.path / "latin1/train/b");
+  for (const char* name : {"\xfc", "b"}) write_png(place.path / "latin1/train" / name / "a.png", Image{16, 16, 1, std::vector<uint8_t>(256, 7)});
+  expect_refused(place, "train --data latin1", "is not UTF-8. Fix: rename it");
+  fs::remove_all(place.path / "latin1");
+  expect_refused(place, "serve " + std::string(300, 'x'), "[files]");
   fs::remove_all(bad);
   CHECK(place.empty());
 }
@@ -460,6 +471,7 @@ TEST_CASE("tool: weights of PyTorch are listed, imported and used", "[cli]") {
   CHECK(Json::parse(imported.out)["missing"].empty());
   expect_refused(place, import + "-o r/model.safetensors", "is the file to read");
   expect_refused(place, import + "--classes a,b -o j.safetensors", "got 2 names, expected 3");
+  expect_refused(place, import + "--classes a,b,a -o j.safetensors", "'a' is there twice");
   expect_refused(place, import + "--preprocessing imagenet -o j.safetensors", "was made with half");
   expect_refused(place, import + "--padding odd -o j.safetensors", "expected torch or same");
   expect_refused(place, import + "--channels 1 -o j.safetensors", "--channels");

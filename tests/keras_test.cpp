@@ -205,6 +205,13 @@ TEST_CASE("VGG's layers, the first dense one of which takes what Keras flattened
   check("vgg19", {2, 2, 4, 4, 4}, "Keras' VGG19");
 }
 
+TEST_CASE("a stem of no pixels has nothing to turn around", "[weights][keras][hostile]") {
+  WeightTensor t = WeightTensor::of({64, 3, 0, 3}, std::vector<float>{});
+  t.bytes.resize(64);   // whatever a file claims
+  reverse_channels(t);
+  CHECK(t.bytes.size() == 64);
+}
+
 TEST_CASE("the stem of a caffe network is turned around, under that preprocessing alone", "[weights][keras]") {
   WeightTensor t = WeightTensor::of({1, 3, 1, 2}, std::vector<float>{1, 2, 3, 4, 5, 6});
   reverse_channels(t);

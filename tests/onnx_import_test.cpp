@@ -149,6 +149,19 @@ TEST_CASE("what is known is computed at import", "[onnx][onnx_import]") {
   CHECK(c.graph.nodes().size() <= 2);   // the reshape, and the output where that is a name of its own
 }
 
+TEST_CASE("nodes of one name are not taken for each other", "[onnx][onnx_import]") {
+  Model c(14);
+  c.input("x", tensor_of(StoredType::f32, {1, 1, 1, 2}, std::vector<double>{0, 3})).constant("none", counted({0}));
+  c.constant("scales", tensor_of(StoredType::f32, {4}, std::vector<double>{1, 1, 1, 2}));
+  c.node("Resize", {"x", "none", "scales"}, {"a"}, {{"mode", "nearest"}});
+  c.node("Resize", {"x", "none", "scales"}, {"b"}, {{"mode", "linear"}, {"coordinate_transformation_mode", "align_corners"}});
+  for (OnnxNode& n : c.model.nodes) n.name = "resize";
+  c.node("Concat", {"a", "b"}, {"y"}, {{"axis", 3}});
+  const std::vector<double> y = c.run().doubles(), expected{0, 0, 3, 3, 0, 1, 2, 3};
+  REQUIRE(y.size() == expected.size());
+  for (size_t i = 0; i < y.size(); ++i) CHECK(y[i] == Approx(expected[i]).margin(1e-6));
+}
+
 TEST_CASE("inputs that decide shapes are used at import, others are not", "[onnx][onnx_import]") {
   Model c(13);
   c.input("x", counted({2, 6})).input("to", whole({3, 4}));
@@ -284,6 +297,16 @@ TEST_CASE("sizes that a few bytes ask for are bounded, and wrong models say what
   refused(Model(13).input("x", counted({1, 1, 2, 2})).node("Conv", {"x", "x"}, {"y"}, {{"pads", Shape64{1}}}), "got 1 pads, expected 4");
   refused(Model(13).input("x", counted({1, 1, 2, 2})).node("MaxPool", {"x"}, {"y"}, {{"kernel_shape", Shape64{1 << 20, 1}}}), "a kernel, stride or dilation of 1048576");
   refused(Model(13).input("x", counted({1, 1, 2, 2, 2})).node("Conv", {"x", "x"}, {"y"}), "3 spatial dimensions, expected 1 or 2");
+  refused(Model(13).input("x", counted({1, 4, 1, 1})).node("DepthToSpace", {"x"}, {"y"}, {{"blocksize", int64_t(1) << 32}}), "4 channels in blocks of 4294967296");
+  for (const Shape64& huge : {Shape64{0, 1 << 20, 1 << 20}, Shape64{int64_t(1) << 32, int64_t(1) << 32}}) {
+    Model c(14);
+    c.model.inputs.push_back(port("x", huge));
+    c.node("Trilu", {"x"}, {"y"});
+    refused(std::move(c), "more than 2147483648 elements");
+  }
+  Model empty(14);   // nothing to keep or to take
+  empty.model.inputs.push_back(port("x", {0, 1 << 15, 1 << 15}));
+  CHECK(empty.node("Trilu", {"x"}, {"y"}).run().shape == Shape64{0, 1 << 15, 1 << 15});
   refused(Model(13).input("x", counted({2})).constant("big", whole({int64_t(1) << 40})).node("Cast", {"x"}, {"z"}, {{"to", 7}}).node("Add", {"z", "big"}, {"y"}), "does not fit 32 bits");
 }
 

@@ -198,6 +198,78 @@ TEST_CASE("an ONNX model as a network answers as the model itself", "[onnx][onnx
   CHECK(!trace.tensors.count("grad.six"));
 }
 
+namespace {
+
+// The same network as PyTorch exports it without folding: weights are turned and unsqueezed on the way.
+OnnxModel unfolded(OnnxModel m) {
+  const auto through = [&](const std::string& op, const std::string& weight, std::map<std::string, OnnxAttribute> attributes, std::vector<std::string> more = {}) {
+    std::vector<std::string> in{weight};
+    in.insert(in.end(), more.begin(), more.end());
+    for (OnnxNode& n : m.nodes) std::ranges::replace(n.in, weight, weight + "/moved");
+    m.nodes.insert(m.nodes.begin(), {op, "", "/" + weight + "/moved", in, {weight + "/moved"}, std::move(attributes)});
+  };
+  const std::vector<float> hidden = m.initializers.at("hidden").floats();
+  std::vector<float> turned;
+  for (size_t j = 0; j < 6; ++j)
+    for (size_t i = 0; i < 8; ++i) turned.push_back(hidden[i * 6 + j]);
+  m.initializers["hidden"] = WeightTensor::of({6, 8}, turned);
+  through("Transpose", "hidden", {{"perm", Dims{1, 0}}});
+  m.initializers["row"] = WeightTensor::of({2}, std::vector<int64_t>{1, 6});
+  through("Reshape", "hidden.bias", {}, {"row"});
+  OnnxNode& gemm = *std::ranges::find(m.nodes, "Gemm", &OnnxNode::op);
+  gemm = {"MatMul", "", "/product", {"hr", "fc.weight"}, {"product"}, {}};
+  m.nodes.insert(m.nodes.end() - 1, {"Add", "", "/logits", {"product", "fc.bias"}, {"logits"}, {}});
+  through("Transpose", "fc.weight", {{"perm", Dims{1, 0}}});
+  return m;
+}
+
+}  // namespace
+
+TEST_CASE("weights that an ONNX model moves before it uses them are trained", "[onnx][onnx_network][device]") {
+  const Scratch scratch;
+  const std::string path = write(scratch.path / "folded.onnx", small_model()), other = write(scratch.path / "unfolded.onnx", unfolded(small_model()));
+  CHECK(find_model(other).classifier == "fc");
+  TraceOptions o = options_for(path, 16, 5), p = options_for(other, 16, 5);
+  o.weights = find_model(path).weights(), p.weights = find_model(other).weights();
+  const WeightFile a = run_trace(test_device(), o), b = run_trace(test_device(), p);
+  CHECK(worst(a.at("logits.eval").floats(), b.at("logits.eval").floats()) < 2e-6);
+  for (const char* name : {"grad.stem.weight", "grad.hidden.bias", "grad.fc.weight", "grad.fc.bias"}) {
+    INFO(name);
+    CHECK(worst(a.at(name).floats(), b.at(name).floats()) < 1e-5);
+  }
+  const std::vector<float> turned = b.at("grad.hidden").floats();
+  std::vector<float> straight;
+  for (size_t i = 0; i < 8; ++i)
+    for (size_t j = 0; j < 6; ++j) straight.push_back(turned[j * 8 + i]);
+  CHECK(worst(a.at("grad.hidden").floats(), straight) < 1e-5);
+}
+
+TEST_CASE("what an ONNX model makes of the images' size is not used at another", "[onnx][onnx_network][device]") {
+  const Scratch scratch;
+  OnnxModel m = small_model();
+  m.inputs = {port("input", {{-1, "batch"}, {3, {}}, {-1, "height"}, {-1, "width"}})};
+  // The mean of each map as a sum by the number of its pixels, which is worked out when the model is read.
+  const auto pooled = std::ranges::find(m.nodes, "GlobalAveragePool", &OnnxNode::op);
+  m.initializers["axes"] = WeightTensor::of({2}, std::vector<int64_t>{2, 3});
+  m.initializers["from"] = WeightTensor::of({1}, std::vector<int64_t>{2});
+  m.initializers["to"] = WeightTensor::of({1}, std::vector<int64_t>{4});
+  const std::vector<OnnxNode> mean{{"ReduceSum", "", "/total", {"sum", "axes"}, {"total"}, {}},
+                                   {"Shape", "", "/dims", {"sum"}, {"dims"}, {}},
+                                   {"Slice", "", "/sides", {"dims", "from", "to"}, {"sides"}, {}},
+                                   {"Cast", "", "/reals", {"sides"}, {"reals"}, {{"to", int64_t(1)}}},
+                                   {"ReduceProd", "", "/pixels", {"reals"}, {"pixels"}, {}},
+                                   {"Div", "", "/pooled", {"total", "pixels"}, {"pooled"}, {}}};
+  m.nodes.insert(m.nodes.erase(pooled), mean.begin(), mean.end());
+  const std::string path = write(scratch.path / "open.onnx", m);
+  const auto traced = [&](int size) {
+    TraceOptions o = options_for(path, size, 5);
+    o.weights = find_model(path).weights();
+    return run_trace(test_device(), o);
+  };
+  CHECK(refuses([&] { traced(16); }, "--size 224"));
+  CHECK(std::isfinite(traced(224).at("logits.eval").floats()[0]));
+}
+
 TEST_CASE("a network of ours and its own export train alike", "[onnx][onnx_network][device]") {
   const Scratch scratch;
   for (const char* name : {"compact_mobilenetv2", "resnet18"}) {

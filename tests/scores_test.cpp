@@ -10,9 +10,9 @@
 #include "tests/catch.h"
 #include "tools/metrics/agreement.h"
 #include "tools/metrics/calibration.h"
+#include "tools/report/eval_report.h"
 
 using namespace vkfer;
-using Json = nlohmann::json;
 
 namespace {
 
@@ -89,6 +89,23 @@ TEST_CASE("scores: what cannot be said is undefined, images without a class do n
   CHECK(got.at("accuracy").value == 0.5);   // of equal probabilities the first class wins
   CHECK(got.at("auc_roc:1").value == 1);
   CHECK(got.count("top2_accuracy") == 0);   // two of two classes
+}
+
+TEST_CASE("scores: of classes whose names are numbers, or outputs'", "[metrics][scores]") {
+  EvalReport r;
+  r.classes = {"1", "0", "valence"};
+  r.predictions.classes = 3;
+  r.predictions.labels = {0, 0, 1, 2};
+  r.predictions.probabilities = {0.8f, 0.1f, 0.1f, 0.2f, 0.7f, 0.1f, 0.1f, 0.8f, 0.1f, 0.1f, 0.1f, 0.8f};
+  r.predictions.valence = {{0.5f, 0, 0.25f, 1}, {0.5f, 0, 0.25f, 1}};
+  r.scores = Scorer(r.predictions).scores(0, 1);
+  const Json j = scores_json(r);
+  CHECK(j.at("per_class").size() == 3);
+  CHECK(j.at("per_class").at("1").at("recall").at("value") == 0.5);
+  CHECK(j.at("per_class").at("0").at("recall").at("value") == 1);
+  CHECK(j.at("per_class").at("valence").at("recall").at("value") == 1);
+  CHECK(j.at("valence").at("rmse").at("value") == 0);
+  CHECK_FALSE(j.contains("0"));
 }
 
 TEST_CASE("scores: intervals of a bootstrap", "[metrics][scores]") {

@@ -258,7 +258,7 @@ void lrn(NodeImport& c) {
   std::vector<double> band;
   for (int64_t i = 0; i < channels; ++i)
     for (int64_t j = 0; j < channels; ++j) band.push_back(i >= j - (size - 1) / 2 && i <= j + size / 2);
-  const Value v = c.channels_last(x), m = c.table(c.label() + "/band", StoredType::f32, {channels, channels}, band);
+  const Value v = c.channels_last(x), m = c.table("band", StoredType::f32, {channels, channels}, band);
   Value sum = c.add(ops::matmul, {}, {c.binary("mul", v, v), m});
   sum = c.binary("add", c.binary("mul", sum, c.scalar(c.number("alpha", 0.0001) / double(size))), c.scalar(c.number("bias", 1)));
   c.out(0, c.binary("div", v, c.binary("pow", sum, c.scalar(c.number("beta", 0.75)))), x.type, true);

@@ -21,6 +21,7 @@ DType device_type(StoredType type) {
 namespace {
 
 constexpr int64_t kMostFolded = 1 << 22;   // elements that the host computes with; larger constants are the device's work, done once
+constexpr int64_t kMostGiven = int64_t(1) << 31;   // elements of an input, and far more than any device takes
 
 template <class T>
 void append(WeightTensor& t, T v) {
@@ -102,6 +103,7 @@ class Importer {
     if (!wanted && !p.shape) fail("onnx", "{}: input '{}' has no shape in the model. Fix: --input {}=FILE.npy", model_.source, shown(p.name), shown(p.name));
     std::vector<int64_t> shape;
     const size_t rank = p.shape ? p.shape->size() : wanted->size();
+    int64_t all = 1;
     if (wanted && wanted->size() != rank)
       fail("onnx", "{}: input '{}': got {} dimensions, expected {}. Fix: give an array of that rank", model_.source, shown(p.name), wanted->size(), rank);
     for (size_t i = 0; i < rank; ++i) {
@@ -117,6 +119,8 @@ class Importer {
              dim.symbol.empty() ? "" : " (" + shown(dim.symbol) + ")", shown(p.name));
       if (!dim.symbol.empty()) symbols_[dim.symbol] = size;
       shape.push_back(size);
+      all = size > kMostGiven / all ? kMostGiven + 1 : all * std::max<int64_t>(size, 1);   // even where another dimension is 0
+      if (all > kMostGiven) fail("onnx", "{}: input '{}' has more than {} elements. Fix: a smaller one", model_.source, shown(p.name), kMostGiven);
     }
     return shape;
   }
@@ -158,8 +162,14 @@ class Importer {
 
   static int64_t elements(const std::vector<OnnxTensor>& list) {
     int64_t n = 0;
-    for (const OnnxTensor& t : list) n += t.elements();
+    for (const OnnxTensor& t : list) n += std::min(t.elements(), kMostFolded + 1);
     return n;
+  }
+
+  // Weights that are only moved stay weights where they are to be trained: PyTorch exports linear layers as MatMul(x, Transpose(w)).
+  bool moves_weight(const OnnxNode& n, const std::vector<OnnxTensor>& in) const {
+    constexpr std::string_view kMoves[] = {"Transpose", "Expand", "Reshape", "Unsqueeze", "Squeeze", "Flatten"};
+    return options_.layers && n.domain.empty() && std::ranges::count(kMoves, std::string_view(n.op)) && !in.empty() && is_weight(in[0]);
   }
 
   void node(const OnnxNode& n) {
@@ -176,7 +186,7 @@ class Importer {
       inputs.insert(in.back().inputs.begin(), in.back().inputs.end());
       all_known = all_known && (name.empty() || in.back().known);
     }
-    std::vector<OnnxTensor> results = all_known && elements(in) <= kMostFolded ? folded(n, *op, in) : imported(n, *op, std::move(in), target_);
+    std::vector<OnnxTensor> results = all_known && elements(in) <= kMostFolded && !moves_weight(n, in) ? folded(n, *op, in) : imported(n, *op, std::move(in), target_);
     for (size_t i = 0; i < n.out.size(); ++i) {
       if (n.out[i].empty()) continue;
       OnnxTensor t = std::move(results[i]);
@@ -208,6 +218,7 @@ class Importer {
     Graph scratch;
     OnnxTarget target(scratch, true, model_.source, nullptr);
     std::vector<OnnxTensor> results = imported(n, op, in, target);
+    if (std::ranges::any_of(results, [](const OnnxTensor& t) { return t.value && t.elements() > 4 * kMostFolded; })) return imported(n, op, in, target_);
     std::map<int, HostTensor> values;
     for (OnnxTensor& t : results) {
       if (t.known || !t.value) continue;

@@ -137,6 +137,7 @@ class Anatomy {
     for (const int64_t d : shapes_.at(name)) n *= d;
     return n;
   }
+  static Dims turned(const Dims& s) { return {s[1], s[0]}; }
   bool is_weight(const std::string& name, size_t rank) const {
     const auto it = model_.initializers.find(name);
     return it != model_.initializers.end() && it->second.shape.size() == rank && device_type(it->second.type) == DType::f32;
@@ -152,7 +153,12 @@ class Anatomy {
       if (number("alpha", 1) != 1 || number("beta", 1) != 1 || number("transA", 0) != 0 || (bias && !is_weight(n.in[2], 1))) return {};
       return Linear{n.in[0], n.in[1], bias ? n.in[2] : "", number("transB", 0) != 0};
     }
-    if (is_standard(n, {"MatMul"}) && is_weight(n.in[1], 2) && shapes_.at(n.in[0]).size() == 2) return Linear{n.in[0], n.in[1], "", false};
+    if (is_standard(n, {"MatMul"}) && shapes_.at(n.in[0]).size() == 2) {
+      if (is_weight(n.in[1], 2)) return Linear{n.in[0], n.in[1], "", false};
+      const OnnxNode* turning = producer(n.in[1]);   // as PyTorch exports without folding
+      if (turning && is_standard(*turning, {"Transpose"}) && is_weight(turning->in[0], 2) && shapes_.at(n.in[1]) == turned(shapes_.at(turning->in[0])))
+        return Linear{n.in[0], turning->in[0], "", true};
+    }
     if (is_standard(n, {"Add"}))
       for (const size_t i : {0, 1}) {
         const OnnxNode* product = producer(n.in[i]);
@@ -224,9 +230,23 @@ Value as_row(Layers& layers, Value v) {
   return layers.graph().add1(ops::reshape, {{"shape", Dims{s[0], s.elements() / s[0]}}}, {v}, "features");
 }
 
+// As imported(), of a network that knows its weights. What the file makes of the number and the size of the images was made of those
+// that the network was tried with, and is among these weights: with others it would be wrong.
+Value imported_again(const Network& net, const OnnxModel& part, Layers& layers, Value from) {
+  std::map<std::string, WeightTensor> constants;
+  const Value v = imported(layers, part, from, &constants);
+  for (const auto& [name, tensor] : constants) {
+    const auto tried = net.own.find(name);
+    if (part.initializers.count(name) || tried == net.own.end() || (tried->second.shape == tensor.shape && tried->second.bytes == tensor.bytes)) continue;
+    throw UnsupportedOnnx(fmt::format("{}: '{}' follows from the size or the number of the images, and was made for {} of {}x{}. Fix: --size {}; where it follows from the "
+                                      "number, the model can be run, but not trained", part.source, shown(name), kTried, net.input.size, net.input.size, net.input.size));
+  }
+  return v;
+}
+
 Value backbone_of(const Network& net, Layers& layers, Value images) {
   const int64_t n = layers.shape(images)[0];
-  const Value map = imported(layers, net.backbone, cast(layers, images, DType::f32, "input.f32"), nullptr);
+  const Value map = imported_again(net, net.backbone, layers, cast(layers, images, DType::f32, "input.f32"));
   const Shape& s = layers.shape(map);
   if ((s.rank() != 2 && s.rank() != 4) || s[0] != n)
     throw UnsupportedOnnx(fmt::format("{}: '{}' has the shape {} for {} images of {} pixels. Fix: export it with open sizes for any number of images (dynamic_axes)",
@@ -236,7 +256,7 @@ Value backbone_of(const Network& net, Layers& layers, Value images) {
 
 Value neck_of(const Network& net, Layers& layers, Value map) {
   if (!net.neck) return as_row(layers, map);
-  return as_row(layers, imported(layers, *net.neck, cast(layers, map, DType::f32, "map.f32"), nullptr));
+  return as_row(layers, imported_again(net, *net.neck, layers, cast(layers, map, DType::f32, "map.f32")));
 }
 
 OnnxModel joined(const Network& net, bool with_neck) {

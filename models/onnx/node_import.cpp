@@ -16,8 +16,7 @@ Attr to_attr(std::vector<int64_t> v) { return Attr(std::move(v)); }
 
 StateInfo state_info(const OnnxTensor& t, Form form) {
   StateInfo info;
-  // A lone number is part of a formula, such as the 6 of a ReLU6 in pieces.
-  info.trainable = t.initializer && device_type(t.type) == DType::f32 && form != Form::statistic && !t.shape.empty();
+  info.trainable = is_weight(t) && form != Form::statistic;
   info.layout = form == Form::filter ? Layout::filter : form == Form::linear ? Layout::linear : Layout::plain;
   return info;
 }
@@ -30,9 +29,16 @@ Shape state_shape(const std::vector<int64_t>& s, Form form) {
 
 }  // namespace
 
+// At most INT64_MAX: a file may say anything.
 int64_t OnnxTensor::elements() const {
-  return std::accumulate(shape.begin(), shape.end(), int64_t(1), std::multiplies<>());
+  int64_t n = 1;
+  if (std::ranges::count(shape, 0)) return 0;
+  for (const int64_t d : shape) n = d < 0 || n > std::numeric_limits<int64_t>::max() / d ? std::numeric_limits<int64_t>::max() : n * d;
+  return n;
 }
+
+// A lone number is part of a formula, such as the 6 of a ReLU6 in pieces.
+bool is_weight(const OnnxTensor& t) { return t.initializer && device_type(t.type) == DType::f32 && !t.shape.empty(); }
 
 std::vector<int64_t> inverse(const std::vector<int64_t>& perm) {
   std::vector<int64_t> to(perm.size());
@@ -78,6 +84,8 @@ Value OnnxTarget::constant(const OnnxTensor& t, Form form) {
 NodeImport::NodeImport(const OnnxModel& model, const OnnxNode& node, std::vector<OnnxTensor> in, OnnxTarget& target)
     : results(node.out.size()), model_(model), node_(node), in_(std::move(in)), target_(target) {
   label_ = !node.name.empty() ? node.name : node.out.empty() ? node.op : node.out[0];
+  const auto made = std::ranges::find_if(node.out, [](const std::string& out) { return !out.empty(); });
+  made_name_ = made == node.out.end() ? label_ : *made;   // unlike a node's name, which two may have
 }
 
 std::string NodeImport::who() const { return fmt::format("{} '{}'", shown(node_.op), shown(label_)); }
@@ -218,7 +226,7 @@ Value NodeImport::scalar(double v, DType type) {
 
 Value NodeImport::table(const std::string& name, StoredType type, std::vector<int64_t> dims, std::span<const double> values) {
   OnnxTensor t;
-  t.name = name;
+  t.name = name.starts_with("constant ") ? name : fmt::format("{}/{}", made_name_, name);
   t.type = type;
   t.shape = dims;
   t.known = std::make_shared<WeightTensor>(tensor_of(type, std::move(dims), values));
@@ -240,7 +248,7 @@ Value NodeImport::along(Value x, int64_t axis, int64_t rows, const std::string& 
   int64_t before = 1, after = 1;
   for (int64_t i = 0; i < axis; ++i) before *= dims[size_t(i)];
   for (size_t i = size_t(axis) + 1; i < dims.size(); ++i) after *= dims[i];
-  const Value m = table(label_ + "/" + name, StoredType::f32, {rows, columns}, matrix);
+  const Value m = table(name, StoredType::f32, {rows, columns}, matrix);
   dims[size_t(axis)] = rows;
   return reshape(add(ops::matmul, {}, {m, reshape(x, {before, columns, after})}), dims);
 }

@@ -88,7 +88,8 @@ class NodeImport {
   Value binary(const char* function, Value a, Value b);
   Value unary(const char* function, Value x, Attrs attrs = {});
   Value scalar(double v, DType = DType::f32);           // shape []
-  Value table(const std::string& name, StoredType, std::vector<int64_t> shape, std::span<const double>);  // numbers that the import made
+  // Numbers that the import made, "<what the node makes>/<name>"; a name "constant ..." says all of them, and is one for every node.
+  Value table(const std::string& name, StoredType, std::vector<int64_t> shape, std::span<const double>);
   Value select(Value condition, Value yes, Value no) { return add(ops::where, {}, {condition, yes, no}); }
   // `on` where a class in the last, new dimension is the label, else `off`.
   Value one_hot(Value labels, int64_t classes, double on, double off);
@@ -129,9 +130,11 @@ class NodeImport {
   const OnnxNode& node_;
   std::vector<OnnxTensor> in_;
   OnnxTarget& target_;
-  std::string label_;
+  std::string label_, made_name_;
 };
 
+// An initializer that training changes.
+bool is_weight(const OnnxTensor&);
 // {1, 0, 2} of what moved 0, 1, 2 there.
 std::vector<int64_t> inverse(const std::vector<int64_t>& perm);
 // {0, 2, 3, ..., 1}: channels to the end.

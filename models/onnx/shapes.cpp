@@ -105,7 +105,7 @@ void reshaped(NodeImport& c, const Integers& to) {
   const OnnxTensor& x = c.in(0);
   checked_shape(c, to);
   if (product(to) != x.elements()) c.wrong("got {} elements, expected those of [{}]", x.elements(), fmt::join(to, ","));
-  if (x.known) {
+  if (x.known && !(c.layers() && is_weight(x))) {
     WeightTensor t = *x.known;
     t.shape = to;
     return c.out_known(0, std::move(t));
@@ -430,11 +430,13 @@ void trilu(NodeImport& c) {
   const OnnxTensor& x = c.in(0);
   if (x.rank() < 2) c.wrong("got rank {}, expected matrices", x.rank());
   const int64_t k = c.given(1) ? c.integers_of(1).at(0) : 0, rows = x.shape[size_t(x.rank() - 2)], columns = x.shape.back();
+  if (x.elements() == 0) return c.pass(0, x);
+  if (rows > kMostMade / columns) c.unsupported("matrices of {}x{}", rows, columns);
   const bool upper = c.integer("upper", 1) != 0;
   std::vector<double> keep;
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) keep.push_back(upper ? j - i >= k : j - i <= k);
-  const Value v = c.plain(x), mask = c.table(c.label() + "/mask", StoredType::i32, {rows, columns}, keep);
+  const Value v = c.plain(x), mask = c.table("mask", StoredType::i32, {rows, columns}, keep);
   c.out(0, c.select(mask, v, c.scalar(0, c.dtype(v))), x.type);
 }
 
@@ -442,7 +444,7 @@ void depth_to_space(NodeImport& c) {
   const OnnxTensor& x = c.in(0);
   if (x.rank() != 4) c.unsupported("rank {}, expected 4", x.rank());
   const int64_t b = c.integer("blocksize", 1), n = x.shape[0], d = x.shape[1], h = x.shape[2], w = x.shape[3];
-  if (b < 1 || d % (b * b)) c.wrong("{} channels in blocks of {}", d, b);
+  if (b < 1 || b > d || d % b || d / b % b) c.wrong("{} channels in blocks of {}", d, b);
   const bool crd = c.text("mode", "DCR") == "CRD";
   Value v = c.reshape(c.plain(x), crd ? Integers{n, d / b / b, b, b, h, w} : Integers{n, b, b, d / b / b, h, w});
   v = c.transpose(v, crd ? Integers{0, 1, 4, 2, 5, 3} : Integers{0, 3, 4, 1, 5, 2});

@@ -135,6 +135,7 @@ H5Space read_space(ByteReader r) {
   if (version == 1) r.take(4);
   if (rank > kMaxRank) r.damaged("dataspace: got {} dimensions, expected at most {}", rank, kMaxRank);
   if (version == 1 && (flags & 2)) r.damaged("dataspace: got permuted dimensions, expected them in order");
+  if (version == 2 && kind == 2 && rank > 0) r.damaged("dataspace: got {} dimensions of nothing, expected none", rank);
   H5Space space;
   bool huge = false;
   for (int i = 0; i < rank; ++i) {

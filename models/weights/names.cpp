@@ -401,6 +401,7 @@ WeightConventions adopt_keras(WeightFile& file, const ModelInfo& model, const st
 void reverse_channels(WeightTensor& t) {
   if (t.shape.size() != 4 || t.shape[1] != 3) return;
   const size_t plane = size_t(t.shape[2] * t.shape[3]) * stored_bytes(t.type);
+  if (plane == 0) return;
   for (size_t at = 0; at + 3 * plane <= t.bytes.size(); at += 3 * plane)
     std::swap_ranges(t.bytes.begin() + ptrdiff_t(at), t.bytes.begin() + ptrdiff_t(at + plane), t.bytes.begin() + ptrdiff_t(at + 2 * plane));
 }

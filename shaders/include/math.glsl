@@ -102,6 +102,7 @@ float cosh_of(float x) {
   return 0.5 * (e + 1.0 / e);
 }
 float tanh_of(float x) {
+  if (is_nan(x)) return x;   // min() need not keep it
   const float t = expm1_of(2.0 * min(abs(x), 20.0)), r = t / (t + 2.0);
   return x < 0.0 ? -r : r;
 }

@@ -27,7 +27,10 @@ struct Argument {
 template <class T, class Owner>
 auto option(T Owner::*member) {
   return [member](CLI::App& app, Arguments& a, const Argument& self) {
-    return app.add_option(std::string(self.name), a.*member, std::string(self.help))->type_name(std::string(self.value));
+    CLI::Option* added = app.add_option(std::string(self.name), a.*member, std::string(self.help))->type_name(std::string(self.value));
+    // Which would wrap around.
+    if constexpr (std::is_unsigned_v<T>) added->check([](const std::string& text) { return text.starts_with('-') ? "got " + text + ", expected 0 or more" : std::string(); });
+    return added;
   };
 }
 

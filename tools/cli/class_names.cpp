@@ -1,10 +1,12 @@
 #include "tools/cli/class_names.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "runtime/error.h"
 #include "tools/data/csv.h"
+#include "tools/data/utf8.h"
 
 namespace vkfer {
 
@@ -25,7 +27,10 @@ std::vector<std::string> read_class_names(const std::string& where) {
     }
   }
   for (const std::string& name : names)
-    if (name.empty()) fail("--classes", "{}: name {} is empty", where, &name - names.data() + 1);
+    if (name.empty() || !is_utf8(name)) fail("--classes", "{}: name {} is {}", where, &name - names.data() + 1, name.empty() ? "empty" : "not UTF-8");
+  std::vector<std::string> sorted = names;
+  std::ranges::sort(sorted);
+  if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end()) fail("--classes", "{}: '{}' is there twice", where, *twice);
   return names;
 }
 

@@ -34,8 +34,9 @@ SplitSizes sizes_of(const Arguments& a, size_t images) {
   const double sum = f[0] + f[1] + f[2];
   if (!(sum > 0 && sum <= 1 + 1e-9)) fail("--fractions", "got {}, together {:g}, expected above 0 and at most 1", a.fractions, sum);
   const auto share = [&](double fraction) { return size_t(std::floor(fraction * double(images) + 0.5)); };
-  const SplitSizes held{0, share(f[1]), share(f[2])};
-  const size_t rest = images - std::min(images, held.val + held.test);
+  const size_t val = share(f[1]);
+  const SplitSizes held{0, val, std::min(share(f[2]), images - val)};   // both may be rounded up
+  const size_t rest = images - held.val - held.test;
   return {sum > 1 - 1e-9 ? rest : std::min(rest, share(f[0])), held.val, held.test};
 }
 

@@ -3,6 +3,7 @@
 
 #include "runtime/error.h"
 #include "tools/cli/eval_print.h"
+#include "tools/cli/distinct_files.h"
 #include "tools/cli/evaluated_data.h"
 #include "tools/cli/verb.h"
 #include "tools/data/csv.h"
@@ -78,26 +79,30 @@ double temperature_from_text(const std::string& text) {
 }
 
 // --temperature: a number, or "fit" to the validation split.
-double temperature_of(const Arguments& a, Ensemble& ensemble) {
+double temperature_of(const Arguments& a, const Dataset& dataset, Ensemble& ensemble) {
   if (a.temperature != "fit") return temperature_from_text(a.temperature);
-  if (a.split == "val") fail("--temperature", "got fit with --split val: it would be judged by what it was fitted to. Fix: --split test");
+  const std::vector<size_t> fitted_to = dataset.split("val"), judged = dataset.split(a.split);
+  if (std::ranges::any_of(judged, [&](size_t i) { return std::ranges::binary_search(fitted_to, i); }))
+    fail("--temperature", "got fit with --split {}: it would be judged by what it was fitted to. Fix: --split {}", a.split, dataset.official_split() ? "PrivateTest" : "test");
   const Predictions p = ensemble.on("val").predictions;
   return fitted_temperature(p.probabilities, p.labels, p.classes);
 }
 
 void run_eval(Arguments& a, Console& console) {
+  check_distinct_files({{"--csv", a.csv}, {"--predictions", a.predictions}}, {{"--data", a.data}, {"--weights", a.weights}});
   const std::vector<Trained> members = open_members(a);
   const Trained& first = members[0];
   test_time_views(a.tta, first.saved.network.size);
   const EvaluatedData data = evaluated_data(a, first, console);
   const Dataset& dataset = data.dataset;
+  for (const Trained& member : members) warn_of_other_split(member, dataset, console);
   EvalReport report;
   report.classes = data.classes;
   report.resamples = a.bootstrap;
   if (!a.temperature.empty() && report.classes.empty()) fail("--temperature", "the network has no classes. Fix: leave it out");
 
   Ensemble ensemble(a, console, data, members);
-  const double temperature = temperature_of(a, ensemble);
+  const double temperature = temperature_of(a, dataset, ensemble);
   EvaluatedSamples e = ensemble.on(a.split);
   report.predictions = std::move(e.predictions);
   report.samples = std::move(e.samples);

@@ -4,6 +4,7 @@
 
 #include "runtime/error.h"
 #include "tools/cli/verb.h"
+#include "tools/train/training.h"
 
 namespace vkfer {
 namespace {
@@ -30,6 +31,15 @@ std::vector<std::string> class_names(const Trained& trained, const Dataset& data
 }
 
 }  // namespace
+
+void warn_of_other_split(const Trained& trained, const Dataset& dataset, Console& console) {
+  if (!trained.config.is_object() || dataset.official_split()) return;
+  const Json then = trained.config.value("data", Json::object());
+  if (!then.is_object() || then.value("source", Json()) != dataset.source()) return;
+  if (then.value("fingerprint", Json()) == fingerprint(dataset, trained.settings.valence_arousal)) return;
+  console.notice(fmt::format("{} is not, or is not split, as it was when {} was trained: pictures that it learned may be among these. Fix: leave --seed out, and compare "
+                             "runs of one --split-seed", dataset.source(), trained.run.string()));
+}
 
 EvaluatedData evaluated_data(const Arguments& a, const Trained& trained, Console& console) {
   TrainSettings settings = trained.settings;

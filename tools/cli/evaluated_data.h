@@ -13,6 +13,8 @@ struct EvaluatedData {
   bool skip_bad = false;
 };
 
+// Where the network's run had the same data under another split, or other pictures in it.
+void warn_of_other_split(const Trained&, const Dataset&, Console&);
 // --data and what goes with it, else the run's own. Fails where the classes are others.
 EvaluatedData evaluated_data(const Arguments&, const Trained&, Console&);
 

@@ -2,6 +2,7 @@
 #include "models/onnx/network.h"
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
+#include "tools/cli/distinct_files.h"
 #include "tools/cli/trained.h"
 #include "tools/cli/verb.h"
 #include "tools/data/atomic_file.h"
@@ -18,6 +19,7 @@ bool wants_folding(const std::string& answer) {
 void run_export(Arguments& a, Console& console) {
   if (!a.given("--onnx") && !a.given("--safetensors")) fail("usage", "nothing to write. Fix: --onnx model.onnx or --safetensors model.safetensors");
   const bool fold = wants_folding(a.fold_batch_norm);
+  check_distinct_files({{"--onnx", a.onnx}, {"--safetensors", a.safetensors}}, {{"--weights", a.weights}});
   std::vector<std::string> paths = a.positional;
   const Trained trained = open_trained(a, paths);
   if (!paths.empty()) fail("usage", "{} is no run. Fix: name a run's folder, or --model M --weights FILE", paths[0]);

@@ -3,6 +3,7 @@
 
 #include "runtime/error.h"
 #include "tools/cli/class_names.h"
+#include "tools/cli/distinct_files.h"
 #include "tools/cli/infer_outputs.h"
 #include "tools/cli/tool.h"
 #include "tools/cli/trained.h"
@@ -83,6 +84,7 @@ void check_some_exist(const std::vector<ListedPicture>& pictures, Console& conso
 
 void run_infer(Arguments& a, Console& console) {
   check_infer_outputs(a);
+  check_distinct_files({{"--csv", a.csv}, {"--jsonl", a.jsonl}}, {{"--list", a.list}, {"--weights", a.weights}});
   if (!a.detect && (a.given("--min-face") || a.given("--min-score") || a.given("--margin")))
     fail("usage", "--min-face, --min-score and --margin are about faces that are looked for. Fix: --detect");
   Named what = named(a);

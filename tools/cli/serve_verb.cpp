@@ -1,5 +1,7 @@
 #include <build_info.h>
 
+#include <optional>
+
 #include "runtime/error.h"
 #include "tools/cli/trained.h"
 #include "tools/cli/verb.h"
@@ -50,14 +52,15 @@ void run_serve(Arguments& a, Console& console) {
                     [&](HttpRequest request, HttpReply reply) { (*api)(std::move(request), std::move(reply), server.only_this_machine()); });
   Device device = open_device(a, console);
   {
-    RunAnalyst analyst(device, served.open, served.watched, {.precision = asked_precision(a), .batch = 16});
-    ServeApi routes({.analyst = analyst, .history = history, .run = served.run.string(), .device = device.info().name, .version = kVersion, .body_bytes = body_bytes,
+    std::optional<RunAnalyst> analyst(std::in_place, device, served.open, served.watched, PredictorOptions{.precision = asked_precision(a), .batch = 16});
+    ServeApi routes({.analyst = *analyst, .history = history, .run = served.run.string(), .device = device.info().name, .version = kVersion, .body_bytes = body_bytes,
                      .faces = {.min_face = a.min_face, .min_score = a.min_score}, .margin = a.margin});
     api = &routes;
     const InterruptGuard guard;
     if (!server.only_this_machine()) console.notice("whoever can reach this address can use it: there is no password, and nothing is encrypted");
     console.print("{} shows {}. Ctrl-C ends it.", server.url(), served.run.empty() ? served.watched.string() : served.run.string());
     server.run([] { return InterruptGuard::requested(); });
+    analyst.reset();   // its last job answers through the routes
   }
   check_validation(device, console);
 }

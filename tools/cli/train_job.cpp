@@ -4,6 +4,7 @@
 #include "runtime/error.h"
 #include "tools/data/atomic_file.h"
 #include "tools/data/output_file.h"
+#include "tools/data/utf8.h"
 #include "tools/train/saved_network.h"
 
 namespace vkfer {
@@ -26,13 +27,16 @@ void write_examples(const Dataset& dataset, const fs::path& folder) {
   }
 }
 
-void check_same_data(const TrainJob& job, const Dataset& dataset) {
-  if (!job.folder) return;
-  const std::string saved = job.config.at("data").at("fingerprint"), now = fingerprint(dataset, job.settings.valence_arousal);
+}  // namespace
+
+void check_same_data(const Json& config, const TrainSettings& settings, const Dataset& dataset) {
+  const std::string saved = config.at("data").at("fingerprint"), now = fingerprint(dataset, settings.valence_arousal);
   if (saved != now)
     fail("data", "{} is not what the run was trained on (fingerprint {}, expected {}). Fix: --data where it is now",
          dataset.source(), now, saved);
 }
+
+namespace {
 
 // What a person expects of the data, as a number or as names in the order of the labels.
 void check_expected_classes(const std::string& expected, const Dataset& dataset, bool va_only) {
@@ -58,6 +62,8 @@ void check_agree(const Json& given, const TrainSettings& saved, std::string_view
 }  // namespace
 
 void make_paths_absolute(TrainSettings& s) {
+  for (const auto& [option, path] : {std::pair{"--data", &s.data}, {"--model", &s.model}, {"--weights", &s.weights}})
+    if (!is_utf8(*path)) fail(option, "the name is not UTF-8, and would not be read back. Fix: rename it");
   if (s.data.empty()) s.data = "builtin";
   if (s.data != "builtin") s.data = fs::absolute(s.data).lexically_normal().string();
   if (is_onnx_path(s.model)) {
@@ -162,7 +168,7 @@ Dataset Trainer::open(TrainJob& job) {
   check_settings(job.settings);
   Dataset dataset = open_data(job.settings, console_);
   check_expected_classes(arguments_.class_names, dataset, job.settings.va_only);
-  check_same_data(job, dataset);
+  if (job.folder) check_same_data(job.config, job.settings, dataset);
   if (!job.folder) {
     job.settings = resolve_settings(job.settings, dataset.native_size());
     const std::string warning = follow_weights(job.settings);

@@ -23,6 +23,8 @@ struct AskedTraining {
 };
 AskedTraining asked_training(const Arguments&);                            // with --recipe
 AskedTraining asked_training(std::optional<Recipe>, const Json& given);
+// Fails where the data is not what the run of this config.json was trained on, split as it was.
+void check_same_data(const Json& config, const TrainSettings&, const Dataset&);
 void make_paths_absolute(TrainSettings&);                                  // so that a run is resumed and evaluated from any folder
 // Fails when the recipe needs weights, and neither they nor --from-scratch are given.
 void check_needs(const AskedTraining&, bool from_scratch);

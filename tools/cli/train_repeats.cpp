@@ -64,6 +64,8 @@ TrainJob job_of(const Repeats& r, int i, const fs::path& path, Console& console)
     job.settings.data = r.settings.data;
     return job;
   }
+  if (const fs::path first = path.parent_path() / r.folder(0); i > 0 && is_run(first))
+    check_same_data(read_config(first), r.settings, open_data(r.settings, console));
   TrainJob job;
   job.settings = r.settings_of(i);
   job.recipe = r.recipe;

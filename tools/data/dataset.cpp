@@ -13,6 +13,7 @@
 #include "tools/data/ferplus.h"
 #include "tools/data/sources.h"
 #include "tools/data/split.h"
+#include "tools/data/utf8.h"
 
 namespace vkfer {
 
@@ -96,6 +97,8 @@ std::vector<std::byte> original_bytes(const DatasetContents& data, const Sample&
 
 Dataset::Dataset(DatasetContents contents, const DatasetOptions& options) : contents_(std::move(contents)) {
   if (contents_.samples.empty()) fail("data", "'{}' holds no images", contents_.source);
+  for (size_t c = 0; c < contents_.classes.size(); ++c)
+    if (!is_utf8(contents_.classes[c])) fail("data", "'{}': the name of class {} is not UTF-8. Fix: rename it", contents_.source, c);
   assign_splits(options);
   if (contents_.channels == 0) look_at_images();
   if (has_labels()) {

@@ -1,5 +1,6 @@
 #include "tools/metrics/continuous.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -32,6 +33,10 @@ ContinuousMetrics continuous_metrics(std::span<const double> p, std::span<const 
     p_var += (p[i] - p_mean) * (p[i] - p_mean), t_var += (t[i] - t_mean) * (t[i] - t_mean);
     both += (p[i] - p_mean) * (t[i] - t_mean);
   }
+  // Of numbers that are all one the mean is rounded, and a little would be left over.
+  const auto all_one = [](const auto& v) { return std::ranges::all_of(v, [&](double x) { return x == v[0]; }); };
+  if (all_one(p)) p_var = both = 0;
+  if (all_one(t)) t_var = both = 0;
   m.rmse = std::sqrt(squares / n), m.mae = absolute / n, m.sagr = agree / n;
   m.r2 = t_var > 0 ? 1 - squares / t_var : kUndefined;
   m.pearson = ratio(both, std::sqrt(p_var) * std::sqrt(t_var));

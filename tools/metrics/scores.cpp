@@ -81,7 +81,7 @@ Scorer::Scorer(const Predictions& predictions) : p_(predictions) {
     if (p_.labels[i] < 0) continue;
     labelled_.push_back(uint32_t(i));
     const size_t truth = size_t(p_.labels[i]);
-    for (size_t c = 0; c < k; ++c) rank_.back() += row[c] > row[truth] || (row[c] == row[truth] && c <= truth);
+    for (size_t c = 0; c < k; ++c) rank_.back() += !(row[c] <= row[truth]) || (row[c] == row[truth] && c <= truth);
   }
   if (k > 0) {
     for (const char* figure : {"accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_precision", "kappa", "alpha", "auc_roc", "auc_pr", "log_loss", "ece"})
@@ -99,6 +99,14 @@ Scorer::Scorer(const Predictions& predictions) : p_(predictions) {
   for (const auto& [of, affect] : {std::pair{"valence", &p_.valence}, std::pair{"arousal", &p_.arousal}})
     if (!affect->truth.empty())
       for_each_continuous({}, [&, of = of](const char* name, double) { names_.push_back({name, of}); });
+}
+
+// The mean recall of the classes that are there, as scikit-learn's balanced_accuracy_score.
+static double balanced_accuracy(const ClassificationMetrics& m) {
+  const auto there = std::ranges::count_if(m.per_class, [](const ClassMetrics& c) { return c.support > 0; });
+  double sum = 0;
+  for (const ClassMetrics& c : m.per_class) sum += c.recall;   // 0 of the others
+  return there ? sum / double(there) : kUndefined;
 }
 
 void Scorer::append_class_values(std::span<const int32_t> times, std::vector<double>& out) const {
@@ -120,7 +128,7 @@ void Scorer::append_class_values(std::span<const int32_t> times, std::vector<dou
   std::vector<double> roc, pr;
   for (const Ranking& r : rankings_) roc.push_back(r.auc_roc(repeats)), pr.push_back(r.auc_pr(repeats));
   const auto known = [&](double v) { return n > 0 ? v : kUndefined; };
-  for (const double v : {m.accuracy, m.macro_recall, m.macro_f1, m.weighted_f1, m.macro_precision, m.kappa}) out.push_back(known(v));
+  for (const double v : {m.accuracy, balanced_accuracy(m), m.macro_f1, m.weighted_f1, m.macro_precision, m.kappa}) out.push_back(known(v));
   out.push_back(krippendorff_alpha(confusion));
   out.push_back(mean_of_known(roc));
   out.push_back(mean_of_known(pr));

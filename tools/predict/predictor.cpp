@@ -8,6 +8,7 @@
 #include "models/weights/transfer.h"
 #include "runtime/error.h"
 #include "tools/predict/trained.h"
+#include "tools/train/evaluate_samples.h"
 #include "tools/train/evaluator.h"
 #include "tools/train/resize.h"
 
@@ -60,6 +61,9 @@ std::vector<Prediction> Predictor::predict(std::span<const Image> pictures) {
     std::vector<Image> converted;
     for (const Image& picture : some) converted.push_back(convert_channels(picture, s.network.channels));
     const Answers answers = s.evaluator(some.size()).answers(s.resize(converted, s.network.size));
+    check_answers_finite(answers.probabilities);
+    check_answers_finite(answers.valence);
+    check_answers_finite(answers.arousal);
     const size_t k = s.classes.size();
     for (size_t i = 0; i < some.size(); ++i) {
       Prediction& p = predictions.emplace_back();

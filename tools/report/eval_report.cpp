@@ -14,11 +14,11 @@ Json or_null(double v) { return std::isnan(v) ? Json() : Json(v); }
 
 std::string or_empty(double v) { return std::isnan(v) ? "" : fmt::format("{:.9g}", v); }
 
+// Of a class, by its number; a class itself may be called "valence" or "3".
+bool is_of_class(const ScoreName& n) { return !n.of.empty() && n.of[0] >= '0' && n.of[0] <= '9'; }
+
 // What a score is of, by its name.
-std::string name_of(const EvalReport& r, const ScoreName& n) {
-  const bool is_class = !n.of.empty() && n.of[0] >= '0' && n.of[0] <= '9';
-  return is_class ? r.classes[std::stoul(n.of)] : n.of;
-}
+std::string name_of(const EvalReport& r, const ScoreName& n) { return is_of_class(n) ? r.classes[std::stoul(n.of)] : n.of; }
 
 }  // namespace
 
@@ -28,7 +28,7 @@ Json scores_json(const EvalReport& r) {
     Json value = {{"value", or_null(s.value)}};
     if (r.resamples) value.update({{"low", or_null(s.low)}, {"high", or_null(s.high)}});
     const std::string of = name_of(r, s.name);
-    (of.empty() ? all : of == s.name.of ? all[of] : all["per_class"][of])[s.name.figure] = value;
+    (is_of_class(s.name) ? all["per_class"][of] : of.empty() ? all : all[of])[s.name.figure] = value;
   }
   return all;
 }

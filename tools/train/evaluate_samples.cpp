@@ -1,12 +1,19 @@
 #include "tools/train/evaluate_samples.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "models/weights/transfer.h"
+#include "runtime/error.h"
 #include "tools/train/evaluator.h"
 #include "tools/train/resize.h"
 
 namespace vkfer {
+
+void check_answers_finite(std::span<const float> answers) {
+  if (!std::ranges::all_of(answers, [](float v) { return std::isfinite(v); }))
+    fail("network", "its answers are not finite numbers. Fix: --precision fp32, or weights that are in bounds");
+}
 
 EvaluatedSamples evaluate_samples(Device& device, const SavedNetwork& saved, NetworkSettings network, const Target& target, const Dataset& dataset,
                                   const std::vector<size_t>& samples, const SampleOptions& o) {
@@ -42,6 +49,9 @@ EvaluatedSamples evaluate_samples(Device& device, const SavedNetwork& saved, Net
     seen.push_back(std::move(rows.predictions));
   }
   result.predictions = mean_of(seen);
+  check_answers_finite(result.predictions.probabilities);
+  check_answers_finite(result.predictions.valence.predicted);
+  check_answers_finite(result.predictions.arousal.predicted);
   result.skipped = cache.skipped().size();
   return result;
 }

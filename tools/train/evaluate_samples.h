@@ -25,6 +25,9 @@ struct SampleOptions {
   std::function<void(const char* what, size_t done, size_t total)> progress = {};
 };
 
+// Fails where a network answers inf or NaN: weights that are out of bounds, or too large for 16-bit activations.
+void check_answers_finite(std::span<const float>);
+
 // `network` is saved.network with a batch and a storage.
 EvaluatedSamples evaluate_samples(Device&, const SavedNetwork& saved, NetworkSettings network, const Target&, const Dataset&, const std::vector<size_t>& samples,
                                   const SampleOptions&);

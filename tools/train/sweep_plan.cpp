@@ -116,7 +116,7 @@ Distribution distribution(const Source& source, const std::string& setting, cons
 double rounded(double v) {
   if (v == 0) return 0;
   const double unit = std::pow(10.0, std::floor(std::log10(std::abs(v))) - 3);
-  return std::stod(fmt::format("{:.4g}", std::round(v / unit) * unit));
+  return unit > 0 ? std::strtod(fmt::format("{:.4g}", std::round(v / unit) * unit).c_str(), nullptr) : v;
 }
 
 Json draw(const Distribution& d, uint64_t seed, uint32_t trial, uint32_t index) {
