@@ -262,7 +262,7 @@ class Planner {
     std::vector<std::vector<const Storage*>> blocks;
     for (const Storage& s : all) {
       if (s.bytes > options_.max_block_bytes)
-        fail("plan", "one tensor takes {} bytes, the device gives at most {} in one piece. Fix: use a smaller --batch or --size", s.bytes,
+        fail("plan", "one tensor takes {} bytes, expected at most {}. Fix: a smaller --batch or --size, or --micro-batch for training", s.bytes,
              options_.max_block_bytes);
       for (size_t b = 0;; ++b) {
         if (b == blocks.size()) blocks.emplace_back(), plan_.block_bytes.push_back(0);
