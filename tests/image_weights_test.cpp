@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "tests/catch.h"
+#include "tests/first_loss.h"
 #include "tests/op_shader.h"
 #include "tests/scratch.h"
 #include "tests/small_runs.h"
@@ -42,18 +43,6 @@ std::vector<std::byte> weights_after(const Dataset& data, TrainSettings s) {
   RunFolder folder = RunFolder::create(scratch.path / "run");
   training.run(folder);
   return folder.load({})->best_model;
-}
-
-double first_loss(const Dataset& data, const TrainSettings& s) {
-  const Scratch scratch;
-  double loss = NAN;
-  TrainHooks hooks;
-  hooks.step = [&](const StepReport& r) { loss = r.step == 1 ? r.loss : loss; };
-  hooks.stop = [&] { return !std::isnan(loss); };
-  Training training(test_device(), data, s, {}, hooks);
-  RunFolder folder = RunFolder::create(scratch.path / "run");
-  training.run(folder);
-  return loss;
 }
 
 }  // namespace

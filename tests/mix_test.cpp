@@ -4,6 +4,7 @@
 
 #include "runtime/error.h"
 #include "tests/catch.h"
+#include "tests/first_loss.h"
 #include "tests/op_shader.h"
 #include "tests/scratch.h"
 #include "tests/small_runs.h"
@@ -131,18 +132,6 @@ Dataset voted(double share) {
     contents.samples.push_back(s);
   }
   return Dataset(contents, {});
-}
-
-double first_loss(const Dataset& data, const TrainSettings& s) {
-  const Scratch scratch;
-  double loss = NAN;
-  TrainHooks hooks;
-  hooks.step = [&](const StepReport& r) { loss = r.step == 1 ? r.loss : loss; };
-  hooks.stop = [&] { return !std::isnan(loss); };
-  Training training(test_device(), data, s, {}, hooks);
-  RunFolder folder = RunFolder::create(scratch.path / "run");
-  training.run(folder);
-  return loss;
 }
 
 }  // namespace

@@ -41,8 +41,7 @@ struct Walk {
 
 // Steps of a chunk: for reductions, so that the chunks fill the device and no sum grows long; for maps, a lane's fair share.
 int64_t reduction_chunk(const Lowering& l, const Walk& w, Slice batch) {
-  const int64_t filling = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, w.span);
-  const int64_t steps = w.steps(batch), wanted = std::min(filling, divide_round_up(kMostFillingSlices, w.parts_per_chunk()));
+  const int64_t steps = w.steps(batch), wanted = filling_slices(l, w.span, w.parts_per_chunk());
   return divide_round_up(steps, std::min(steps, std::max(wanted, divide_round_up(steps, kMostSummed))));
 }
 int64_t map_chunk(const Lowering& l, const Walk& w) {

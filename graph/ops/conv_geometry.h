@@ -1,6 +1,9 @@
 #pragma once
 // The numbers of a convolution, checked once; every engine's lowering starts from them.
+#include <algorithm>
+
 #include "graph/op.h"
+#include "graph/ops/util.h"
 
 namespace vkfer::ops {
 
@@ -67,9 +70,12 @@ void lower_depthwise(Lowering&, const ConvGeometry&, const Epilogue&);
 void lower_depthwise_grad_input(Lowering&, const ConvGeometry&);
 void lower_depthwise_grad_filter(Lowering&, const ConvGeometry&);
 
-// Slices of a reduction that are there to fill the device, not to bound the rounding error: at most. One lane adds up an element's
-// partial results one after another, and beyond some hundreds that takes longer than more lanes before it save.
-constexpr int64_t kMostFillingSlices = 512;
+// Slices of a reduction that fill the device where each takes `lanes` of it and makes `parts` partial results of an element. At most some
+// hundreds of these: one lane adds them up one after another, which takes longer, beyond that, than more lanes before it save.
+inline int64_t filling_slices(const Lowering& l, int64_t lanes, int64_t parts = 1) {
+  constexpr int64_t kMostParts = 512;
+  return std::min(divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, lanes), divide_round_up(kMostParts, parts));
+}
 
 // Adds up `slices` partial results of `count` floats each, lying `count` apart.
 void sum_slices(Lowering&, Binding partial, Binding out, int64_t count, int64_t slices);

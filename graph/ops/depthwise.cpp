@@ -103,8 +103,7 @@ void lower_depthwise_grad_filter(Lowering& l, const ConvGeometry& g) {
   const int64_t tiles_per_image = t.tiles_y * t.tiles_x, pixels_per_tile = t.tile_y * t.tile_x;
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0), l.in_desc(1)});
   const int64_t tiles = batches.front().count * tiles_per_image;
-  const int64_t wanted = std::min(divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, blocks), kMostFillingSlices);
-  int64_t slices = std::max(wanted, divide_round_up(tiles * pixels_per_tile, kMostSummed));
+  int64_t slices = std::max(filling_slices(l, blocks), divide_round_up(tiles * pixels_per_tile, kMostSummed));
   slices = std::min({slices, tiles, std::max<int64_t>(1, int64_t(l.target.max_storage_range) / (count * 4 * int64_t(batches.size())))});
   const int64_t tiles_per_slice = divide_round_up(tiles, slices);
   int64_t total = 0;

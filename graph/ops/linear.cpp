@@ -223,8 +223,7 @@ void channel_sum_lower(Lowering& l) {
   const int64_t rows_per_image = l.in_desc(0).shape.rows() / n;
   const std::vector<Slice> batches = l.batch_slices({l.in_desc(0)});
   const int64_t rows = batches.front().count * rows_per_image;
-  const int64_t filling = divide_round_up(int64_t(l.target.parallel_groups) * l.target.workgroup, blocks);
-  const int64_t slices = std::max(std::min(filling, kMostFillingSlices), divide_round_up(rows, kMostSummed));
+  const int64_t slices = std::max(filling_slices(l, blocks), divide_round_up(rows, kMostSummed));
   const int64_t rows_per_slice = divide_round_up(rows, std::min(slices, rows));
   int64_t total = 0;
   for (Slice s : batches) total += divide_round_up(s.count * rows_per_image, rows_per_slice);

@@ -27,16 +27,12 @@ void write_examples(const Dataset& dataset, const fs::path& folder) {
   }
 }
 
-}  // namespace
-
-void check_same_data(const Json& config, const TrainSettings& settings, const Dataset& dataset) {
-  const std::string saved = config.at("data").at("fingerprint"), now = fingerprint(dataset, settings.valence_arousal);
-  if (saved != now)
+void check_same_data(const TrainJob& job, const Dataset& dataset) {
+  const std::string now = fingerprint(dataset, job.settings.answers_affect());
+  if (!job.fingerprint.empty() && job.fingerprint != now)
     fail("data", "{} is not what the run was trained on (fingerprint {}, expected {}). Fix: --data where it is now",
-         dataset.source(), now, saved);
+         dataset.source(), now, job.fingerprint);
 }
-
-namespace {
 
 // What a person expects of the data, as a number or as names in the order of the labels.
 void check_expected_classes(const std::string& expected, const Dataset& dataset, bool va_only) {
@@ -128,6 +124,8 @@ static void check_config(const Json& config, const fs::path& path) {
   }
 }
 
+std::string fingerprint_of(const Json& config) { return config.at("data").at("fingerprint"); }
+
 TrainJob existing_job(const fs::path& path, Console& console) {
   TrainJob job;
   job.path = path;
@@ -135,6 +133,7 @@ TrainJob existing_job(const fs::path& path, Console& console) {
   job.config = read_config(path);
   job.settings = settings_from_json(job.config.value("settings", Json()), (path / "config.json").string());
   check_config(job.config, path);
+  job.fingerprint = fingerprint_of(job.config);
   // Of a network that came from a file the run keeps a copy.
   if (is_onnx_path(job.settings.model)) onnx_network((job.path / kNetworkCopy).string(), job.settings.model);
   make_paths_absolute(job.settings);
@@ -168,7 +167,7 @@ Dataset Trainer::open(TrainJob& job) {
   check_settings(job.settings);
   Dataset dataset = open_data(job.settings, console_);
   check_expected_classes(arguments_.class_names, dataset, job.settings.va_only);
-  if (job.folder) check_same_data(job.config, job.settings, dataset);
+  check_same_data(job, dataset);
   if (!job.folder) {
     job.settings = resolve_settings(job.settings, dataset.native_size());
     const std::string warning = follow_weights(job.settings);

@@ -23,8 +23,6 @@ struct AskedTraining {
 };
 AskedTraining asked_training(const Arguments&);                            // with --recipe
 AskedTraining asked_training(std::optional<Recipe>, const Json& given);
-// Fails where the data is not what the run of this config.json was trained on, split as it was.
-void check_same_data(const Json& config, const TrainSettings&, const Dataset&);
 void make_paths_absolute(TrainSettings&);                                  // so that a run is resumed and evaluated from any folder
 // Fails when the recipe needs weights, and neither they nor --from-scratch are given.
 void check_needs(const AskedTraining&, bool from_scratch);
@@ -35,12 +33,14 @@ struct TrainJob {
   std::optional<RunFolder> folder;        // an existing run's, locked
   Json config;                            // of an existing run
   std::optional<Checkpoint> checkpoint;
+  std::string fingerprint;                // what the data must be, see fingerprint(); empty: anything
   std::filesystem::path path;             // where a new run goes; empty: the next free runs/N
   bool finished() const { return checkpoint && checkpoint->finished; }
 };
 
 TrainJob new_job(const AskedTraining&, const std::filesystem::path&, bool from_scratch, Console&);
 TrainJob existing_job(const std::filesystem::path&, Console&);
+std::string fingerprint_of(const Json& config);   // of the data that the run of this config.json was trained on
 // A resumed run keeps its settings: what is asked for again must agree. The data may have moved.
 void check_agrees(const AskedTraining&, const TrainSettings& saved, const Json& saved_recipe);
 

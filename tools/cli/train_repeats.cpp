@@ -64,11 +64,8 @@ TrainJob job_of(const Repeats& r, int i, const fs::path& path, Console& console)
     job.settings.data = r.settings.data;
     return job;
   }
-  if (const fs::path first = path.parent_path() / r.folder(0); i > 0 && is_run(first)) {
-    const Json config = read_config(first);   // its settings are resolved
-    check_same_data(config, settings_from_json(config.value("settings", Json()), (first / "config.json").string()), open_data(r.settings, console));
-  }
   TrainJob job;
+  if (const fs::path first = path.parent_path() / r.folder(0); i > 0 && is_run(first)) job.fingerprint = fingerprint_of(read_config(first));
   job.settings = r.settings_of(i);
   job.recipe = r.recipe;
   job.path = path;
